@@ -1,0 +1,177 @@
+// Convolution 3x3 "same", bias, ReLU and 2x2 max pooling in one kernel, and its gradients.
+// This file holds what the two bodies, conv/tiles.wgsl and conv/lanes.wgsl, share.
+//
+// Channels travel in quads: an activation is [image][channel/4][row][column] vec4, padded with zero channels.
+//   x        [images][in_quads][height+2][width+2]     with a zero border of 1
+//   weights  [in_quads][9 taps][out_quads*4]           vec4 over 4 input channels, a column for each output channel
+//   y        [images][out_quads][height/2 + 2b][width/2 + 2b]   b = y_border, zeros, never written
+//   code     [images][out_quads][height/2][width/2]    a byte a channel: which of the 2x2 won (row by row), 4 = none
+//   d_y      [rows][out_quads][height/2][width/2]
+//   d_x      [rows][in_quads][height][width]
+// In the backward kernels the gradient's row r belongs to image r % images, so that the gradients of several outputs
+// can share one forward pass. ReLU and pooling leave at most one nonzero in four of the gradient before the pool, dz;
+// it is rebuilt from d_y and the code wherever it is needed, and never stored.
+
+struct Conv {
+    images: u32,
+    rows: u32,
+    height: u32,
+    width: u32,
+    in_quads: u32,
+    out_quads: u32,
+    y_border: u32,
+    chunk: u32,      // windows whose weight gradients one invocation sums
+    chunks: u32,
+}
+
+@group(0) @binding(0) var<uniform> conv: Conv;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> code: array<u32>;
+@group(0) @binding(6) var<storage, read> won: array<u32>;             // `code`, as the backward kernels read it
+@group(0) @binding(7) var<storage, read> d_y: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> d_x: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read_write> d_weights: array<vec4<f32>>;   // [chunks] of the shape of weights
+@group(0) @binding(10) var<storage, read_write> d_bias: array<vec4<f32>>;     // [chunks][out_quads]
+
+// The four pixels of a pool window before bias; writes the pooled value and the code. Ties go to the first.
+fn pool(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, image: u32, quad: u32, row: u32, column: u32) {
+    let offset = bias[quad];
+    var best = a + offset;
+    var index = vec4(0u);
+    index = select(index, vec4(1u), b + offset > best);
+    best = max(best, b + offset);
+    index = select(index, vec4(2u), c + offset > best);
+    best = max(best, c + offset);
+    index = select(index, vec4(3u), d + offset > best);
+    best = max(best, d + offset);
+    index = select(index, vec4(4u), best <= vec4(0.0));
+    let plane = image * conv.out_quads + quad;
+    let height = conv.height / 2u;
+    let width = conv.width / 2u;
+    let border = conv.y_border;
+    y[(plane * (height + 2u * border) + row + border) * (width + 2u * border) + column + border] = max(best, vec4(0.0));
+    code[(plane * height + row) * width + column] = index.x | index.y << 8u | index.z << 16u | index.w << 24u;
+}
+
+// The gradient after the pool, with the codes spread out: where = 0..3 or 4 for none.
+struct Pooled { d: vec4<f32>, at: vec4<u32> }
+
+// Of window (row, column) counted from -1; outside the picture there is none.
+fn pooled(gradient: u32, quad: u32, row: i32, column: i32) -> Pooled {
+    let height = conv.height / 2u;
+    let width = conv.width / 2u;
+    let r = u32(clamp(row, 0, i32(height) - 1));
+    let c = u32(clamp(column, 0, i32(width) - 1));
+    let inside = row == i32(r) && column == i32(c);
+    let place = r * width + c;
+    let packed = won[((gradient % conv.images) * conv.out_quads + quad) * height * width + place];
+    let d = d_y[(gradient * conv.out_quads + quad) * height * width + place];
+    let at = vec4(packed, packed >> 8u, packed >> 16u, packed >> 24u) & vec4(255u);
+    return Pooled(d, select(vec4(4u), at, inside));
+}
+
+// dz at one of the four pixels of a window.
+fn unpool(p: Pooled, place: u32) -> vec4<f32> {
+    return select(vec4(0.0), p.d, p.at == vec4(place));
+}
+
+// The gradients of the weights of 4 output channels (columns) from 4 input channels, tap by tap.
+struct Taps {
+    t0: mat4x4<f32>, t1: mat4x4<f32>, t2: mat4x4<f32>,
+    t3: mat4x4<f32>, t4: mat4x4<f32>, t5: mat4x4<f32>,
+    t6: mat4x4<f32>, t7: mat4x4<f32>, t8: mat4x4<f32>,
+    bias: vec4<f32>,
+}
+
+// The 4x4 pixels of x around a pool window, row by row.
+struct Field {
+    a0: vec4<f32>, a1: vec4<f32>, a2: vec4<f32>, a3: vec4<f32>,
+    b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>,
+    c0: vec4<f32>, c1: vec4<f32>, c2: vec4<f32>, c3: vec4<f32>,
+    d0: vec4<f32>, d1: vec4<f32>, d2: vec4<f32>, d3: vec4<f32>,
+}
+
+// The 3x3 pixels that fed the winner of a window.
+struct Patch {
+    p0: vec4<f32>, p1: vec4<f32>, p2: vec4<f32>,
+    p3: vec4<f32>, p4: vec4<f32>, p5: vec4<f32>,
+    p6: vec4<f32>, p7: vec4<f32>, p8: vec4<f32>,
+}
+
+fn winner(f: Field, place: u32) -> Patch {
+    let right = (place & 1u) != 0u;
+    let down = (place & 2u) != 0u;
+    let a0 = select(f.a0, f.a1, right); let a1 = select(f.a1, f.a2, right); let a2 = select(f.a2, f.a3, right);
+    let b0 = select(f.b0, f.b1, right); let b1 = select(f.b1, f.b2, right); let b2 = select(f.b2, f.b3, right);
+    let c0 = select(f.c0, f.c1, right); let c1 = select(f.c1, f.c2, right); let c2 = select(f.c2, f.c3, right);
+    let d0 = select(f.d0, f.d1, right); let d1 = select(f.d1, f.d2, right); let d2 = select(f.d2, f.d3, right);
+    return Patch(
+        select(a0, b0, down), select(a1, b1, down), select(a2, b2, down),
+        select(b0, c0, down), select(b1, c1, down), select(b2, c2, down),
+        select(c0, d0, down), select(c1, d1, down), select(c2, d2, down),
+    );
+}
+
+// Adds one window: 9 multiply-adds a channel where the gradient before the pool, mostly zeros, would take 36.
+fn add_window(taps: Taps, field: Field, p: Pooled) -> Taps {
+    let g = select(p.d, vec4(0.0), p.at == vec4(4u));
+    let e = winner(field, p.at.x);
+    let f = winner(field, p.at.y);
+    let h = winner(field, p.at.z);
+    let i = winner(field, p.at.w);
+    return Taps(
+        taps.t0 + mat4x4(g.x * e.p0, g.y * f.p0, g.z * h.p0, g.w * i.p0),
+        taps.t1 + mat4x4(g.x * e.p1, g.y * f.p1, g.z * h.p1, g.w * i.p1),
+        taps.t2 + mat4x4(g.x * e.p2, g.y * f.p2, g.z * h.p2, g.w * i.p2),
+        taps.t3 + mat4x4(g.x * e.p3, g.y * f.p3, g.z * h.p3, g.w * i.p3),
+        taps.t4 + mat4x4(g.x * e.p4, g.y * f.p4, g.z * h.p4, g.w * i.p4),
+        taps.t5 + mat4x4(g.x * e.p5, g.y * f.p5, g.z * h.p5, g.w * i.p5),
+        taps.t6 + mat4x4(g.x * e.p6, g.y * f.p6, g.z * h.p6, g.w * i.p6),
+        taps.t7 + mat4x4(g.x * e.p7, g.y * f.p7, g.z * h.p7, g.w * i.p7),
+        taps.t8 + mat4x4(g.x * e.p8, g.y * f.p8, g.z * h.p8, g.w * i.p8),
+        taps.bias + g,
+    );
+}
+
+fn store_tap(t: mat4x4<f32>, at: u32) {
+    d_weights[at] = t[0];
+    d_weights[at + 1u] = t[1];
+    d_weights[at + 2u] = t[2];
+    d_weights[at + 3u] = t[3];
+}
+
+fn store_taps(taps: Taps, chunk: u32, in_quad: u32, out_quad: u32) {
+    let pitch = conv.out_quads * 4u;
+    let at = (chunk * conv.in_quads + in_quad) * 9u * pitch + out_quad * 4u;
+    store_tap(taps.t0, at);
+    store_tap(taps.t1, at + pitch);
+    store_tap(taps.t2, at + 2u * pitch);
+    store_tap(taps.t3, at + 3u * pitch);
+    store_tap(taps.t4, at + 4u * pitch);
+    store_tap(taps.t5, at + 5u * pitch);
+    store_tap(taps.t6, at + 6u * pitch);
+    store_tap(taps.t7, at + 7u * pitch);
+    store_tap(taps.t8, at + 8u * pitch);
+    if in_quad == 0u {
+        d_bias[chunk * conv.out_quads + out_quad] = taps.bias;
+    }
+}
+
+// Where x begins for the 4x4 field of a window.
+fn field_at(window: u32, in_quad: u32) -> u32 {
+    let width = conv.width / 2u;
+    let windows = conv.height / 2u * width;
+    let place = window % windows;
+    let plane = (window / windows) * conv.in_quads + in_quad;
+    return (plane * (conv.height + 2u) + place / width * 2u) * (conv.width + 2u) + place % width * 2u;
+}
+
+fn window_gradient(window: u32, out_quad: u32) -> Pooled {
+    let windows = conv.height / 2u * (conv.width / 2u);
+    let at = (window / windows * conv.out_quads + out_quad) * windows + window % windows;
+    let packed = won[at];
+    return Pooled(d_y[at], vec4(packed, packed >> 8u, packed >> 16u, packed >> 24u) & vec4(255u));
+}

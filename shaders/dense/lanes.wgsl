@@ -1,0 +1,152 @@
+// The body for software adapters with subgroups of 8: the lanes load what differs between them once, load the other
+// factor eight rows at a time, and share it by broadcast. 32 rows stay in registers, so that weights are read once.
+
+fn four(w: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4(subgroupBroadcast(w, 0u), subgroupBroadcast(w, 1u), subgroupBroadcast(w, 2u), subgroupBroadcast(w, 3u));
+}
+fn next_four(w: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4(subgroupBroadcast(w, 4u), subgroupBroadcast(w, 5u), subgroupBroadcast(w, 6u), subgroupBroadcast(w, 7u));
+}
+
+// One quad of 32 rows, a column a row.
+struct Rows {
+    a: mat4x4<f32>, b: mat4x4<f32>, c: mat4x4<f32>, d: mat4x4<f32>,
+    e: mat4x4<f32>, f: mat4x4<f32>, g: mat4x4<f32>, h: mat4x4<f32>,
+}
+
+fn add(s: Rows, m: mat4x4<f32>, r0: vec4<f32>, r1: vec4<f32>, r2: vec4<f32>, r3: vec4<f32>) -> Rows {
+    return Rows(
+        s.a + m * four(r0), s.b + m * next_four(r0), s.c + m * four(r1), s.d + m * next_four(r1),
+        s.e + m * four(r2), s.f + m * next_four(r2), s.g + m * four(r3), s.h + m * next_four(r3),
+    );
+}
+
+// Where the four rows that a lane loads begin, in quads of `pitch` a row; rows past the end repeat the last.
+struct Starts { a: u32, b: u32, c: u32, d: u32 }
+
+fn starts(first: u32, lane: u32, pitch: u32) -> Starts {
+    let last = dense.rows - 1u;
+    return Starts(
+        min(first + lane, last) * pitch, min(first + 8u + lane, last) * pitch,
+        min(first + 16u + lane, last) * pitch, min(first + 24u + lane, last) * pitch,
+    );
+}
+
+fn put(m: mat4x4<f32>, slice: u32, row: u32, out: u32) {
+    for (var i = 0u; i < 4u; i++) {
+        if row + i < dense.rows && out < dense.out_quads {
+            partial[(slice * dense.rows + row + i) * dense.out_quads + out] = m[i];
+        }
+    }
+}
+
+fn put_rows(s: Rows, slice: u32, row: u32, out: u32) {
+    put(s.a, slice, row, out);
+    put(s.b, slice, row + 4u, out);
+    put(s.c, slice, row + 8u, out);
+    put(s.d, slice, row + 12u, out);
+    put(s.e, slice, row + 16u, out);
+    put(s.f, slice, row + 20u, out);
+    put(s.g, slice, row + 24u, out);
+    put(s.h, slice, row + 28u, out);
+}
+
+// A lane owns two quads of outputs, eight apart. Grid: (out_quads/16, rows/32, slices), rounded up.
+@compute @workgroup_size(8)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let lane = local.x & 7u;
+    let out = group.x * 16u + lane;
+    let last = dense.out_quads - 1u;
+    let pitch = dense.out_quads;
+    let end = min((group.z + 1u) * dense.slice, dense.in_quads);
+    let rows = starts(group.y * 32u, lane, dense.in_quads);
+    var near = Rows();
+    var far = Rows();
+    for (var k = group.z * dense.slice; k < end; k++) {
+        let a = x[rows.a + k];
+        let b = x[rows.b + k];
+        let c = x[rows.c + k];
+        let d = x[rows.d + k];
+        let at = k * 4u * pitch + min(out, last);
+        near = add(near, mat4x4(weights[at], weights[at + pitch], weights[at + 2u * pitch], weights[at + 3u * pitch]), a, b, c, d);
+        let also = k * 4u * pitch + min(out + 8u, last);
+        far = add(far, mat4x4(weights[also], weights[also + pitch], weights[also + 2u * pitch], weights[also + 3u * pitch]), a, b, c, d);
+    }
+    put_rows(near, group.z, group.y * 32u, out);
+    put_rows(far, group.z, group.y * 32u, out + 8u);
+}
+
+fn put_gradient(m: mat4x4<f32>, row: u32, quad: u32) {
+    for (var i = 0u; i < 4u; i++) {
+        if row + i < dense.rows && quad < dense.in_quads {
+            d_x[(row + i) * dense.in_quads + quad] = m[i];
+        }
+    }
+}
+
+// A lane owns one quad of inputs. Grid: (in_quads/8, rows/32), rounded up.
+@compute @workgroup_size(8)
+fn backward_data(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let lane = local.x & 7u;
+    let first = id.y * 32u;
+    let pitch = dense.out_quads;
+    let at = min(id.x, dense.in_quads - 1u) * 4u * pitch;
+    let rows = starts(first, lane, pitch);
+    var s = Rows();
+    for (var n = 0u; n < dense.out_quads; n++) {
+        let w = transpose(mat4x4(weights[at + n], weights[at + pitch + n], weights[at + 2u * pitch + n], weights[at + 3u * pitch + n]));
+        s = add(s, w, d_y[rows.a + n], d_y[rows.b + n], d_y[rows.c + n], d_y[rows.d + n]);
+    }
+    put_gradient(s.a, first, id.x);
+    put_gradient(s.b, first + 4u, id.x);
+    put_gradient(s.c, first + 8u, id.x);
+    put_gradient(s.d, first + 12u, id.x);
+    put_gradient(s.e, first + 16u, id.x);
+    put_gradient(s.f, first + 20u, id.x);
+    put_gradient(s.g, first + 24u, id.x);
+    put_gradient(s.h, first + 28u, id.x);
+}
+
+fn put_weights(m: mat4x4<f32>, quad: u32, out: u32) {
+    for (var j = 0u; j < 4u; j++) {
+        if quad < dense.in_quads && out < dense.out_quads {
+            d_weights[(quad * 4u + j) * dense.out_quads + out] = m[j];
+        }
+    }
+}
+
+// The rows past the end count for nothing.
+fn gradient_row(row: u32, out: u32) -> vec4<f32> {
+    let value = d_y[min(row, dense.rows - 1u) * dense.out_quads + out];
+    return select(vec4(0.0), value, row < dense.rows);
+}
+
+// A lane owns one quad of outputs; the invocation, four quads of inputs. Grid: (out_quads/8, in_quads/4), rounded up.
+@compute @workgroup_size(8)
+fn backward_weights(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let lane = local.x & 7u;
+    let out = min(id.x, dense.out_quads - 1u);
+    let quad = id.y * 4u;
+    let last = dense.in_quads - 1u;
+    var s0 = mat4x4<f32>();
+    var s1 = mat4x4<f32>();
+    var s2 = mat4x4<f32>();
+    var s3 = mat4x4<f32>();
+    for (var m = 0u; m < dense.rows; m += 8u) {
+        let row = min(m + lane, dense.rows - 1u) * dense.in_quads;
+        let g0 = mat4x4(gradient_row(m, out), gradient_row(m + 1u, out), gradient_row(m + 2u, out), gradient_row(m + 3u, out));
+        let g1 = mat4x4(gradient_row(m + 4u, out), gradient_row(m + 5u, out), gradient_row(m + 6u, out), gradient_row(m + 7u, out));
+        let x0 = x[row + min(quad, last)];
+        s0 += g0 * transpose(four(x0)) + g1 * transpose(next_four(x0));
+        let x1 = x[row + min(quad + 1u, last)];
+        s1 += g0 * transpose(four(x1)) + g1 * transpose(next_four(x1));
+        let x2 = x[row + min(quad + 2u, last)];
+        s2 += g0 * transpose(four(x2)) + g1 * transpose(next_four(x2));
+        let x3 = x[row + min(quad + 3u, last)];
+        s3 += g0 * transpose(four(x3)) + g1 * transpose(next_four(x3));
+    }
+    put_weights(s0, quad, id.x);
+    put_weights(s1, quad + 1u, id.x);
+    put_weights(s2, quad + 2u, id.x);
+    put_weights(s3, quad + 3u, id.x);
+}

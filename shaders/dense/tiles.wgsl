@@ -1,0 +1,125 @@
+// The body for GPUs: 32x32 outputs a workgroup of 8x8, four rows of one quad an invocation; 32 terms of the sum at a
+// time pass through workgroup memory.
+
+var<workgroup> left: array<vec4<f32>, 256>;    // [32 rows][8 quads]
+var<workgroup> right: array<vec4<f32>, 256>;   // [32 rows][8 quads]
+
+fn four(at: u32) -> mat4x4<f32> {
+    return mat4x4(right[at], right[at + 8u], right[at + 16u], right[at + 24u]);
+}
+fn rows_of_left(at: u32) -> mat4x4<f32> {
+    return mat4x4(left[at], left[at + 8u], left[at + 16u], left[at + 24u]);
+}
+
+// Grid: (out_quads/8, rows/32, slices), rounded up.
+@compute @workgroup_size(8, 8)
+fn forward(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+) {
+    let end = min((group.z + 1u) * dense.slice, dense.in_quads);
+    var sum = mat4x4<f32>();   // a column for each of 4 rows of y
+    for (var k = group.z * dense.slice; k < end; k += 8u) {
+        workgroupBarrier();
+        for (var i = index; i < 256u; i += 64u) {
+            let row = group.y * 32u + i / 8u;
+            let quad = k + i % 8u;
+            left[i] = vec4(0.0);
+            if row < dense.rows && quad < end {
+                left[i] = x[row * dense.in_quads + quad];
+            }
+            let input = k * 4u + i / 8u;
+            let out = group.x * 8u + i % 8u;
+            right[i] = vec4(0.0);
+            if input < end * 4u && out < dense.out_quads {
+                right[i] = weights[input * dense.out_quads + out];
+            }
+        }
+        workgroupBarrier();
+        for (var q = 0u; q < 8u; q++) {
+            sum += four(q * 32u + local.x) * rows_of_left(local.y * 32u + q);
+        }
+    }
+    let out = group.x * 8u + local.x;
+    for (var r = 0u; r < 4u; r++) {
+        let row = group.y * 32u + local.y * 4u + r;
+        if row < dense.rows && out < dense.out_quads {
+            partial[(group.z * dense.rows + row) * dense.out_quads + out] = sum[r];
+        }
+    }
+}
+
+// Grid: (in_quads/8, rows/32), rounded up.
+@compute @workgroup_size(8, 8)
+fn backward_data(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+) {
+    var sum = mat4x4<f32>();   // a column for each of 4 rows of d_x
+    for (var n = 0u; n < dense.out_quads; n += 8u) {
+        workgroupBarrier();
+        for (var i = index; i < 256u; i += 64u) {
+            let row = group.y * 32u + i / 8u;
+            let out = n + i % 8u;
+            left[i] = vec4(0.0);
+            if row < dense.rows && out < dense.out_quads {
+                left[i] = d_y[row * dense.out_quads + out];
+            }
+            let input = group.x * 32u + i / 8u;
+            right[i] = vec4(0.0);
+            if input < dense.in_quads * 4u && out < dense.out_quads {
+                right[i] = weights[input * dense.out_quads + out];
+            }
+        }
+        workgroupBarrier();
+        for (var q = 0u; q < 8u; q++) {
+            sum += transpose(four(local.x * 32u + q)) * rows_of_left(local.y * 32u + q);
+        }
+    }
+    let quad = group.x * 8u + local.x;
+    for (var r = 0u; r < 4u; r++) {
+        let row = group.y * 32u + local.y * 4u + r;
+        if row < dense.rows && quad < dense.in_quads {
+            d_x[row * dense.in_quads + quad] = sum[r];
+        }
+    }
+}
+
+// Grid: (out_quads/8, in_quads/8), rounded up.
+@compute @workgroup_size(8, 8)
+fn backward_weights(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+) {
+    var sum = mat4x4<f32>();   // a column for each of 4 inputs
+    for (var m = 0u; m < dense.rows; m += 32u) {
+        workgroupBarrier();
+        for (var i = index; i < 256u; i += 64u) {
+            let row = m + i / 8u;
+            let quad = group.y * 8u + i % 8u;
+            left[i] = vec4(0.0);
+            if row < dense.rows && quad < dense.in_quads {
+                left[i] = x[row * dense.in_quads + quad];
+            }
+            let out = group.x * 8u + i % 8u;
+            right[i] = vec4(0.0);
+            if row < dense.rows && out < dense.out_quads {
+                right[i] = d_y[row * dense.out_quads + out];
+            }
+        }
+        workgroupBarrier();
+        for (var q = 0u; q < 8u; q++) {
+            sum += four(q * 32u + local.x) * transpose(rows_of_left(q * 32u + local.y));
+        }
+    }
+    let out = group.x * 8u + local.x;
+    for (var j = 0u; j < 4u; j++) {
+        let input = (group.y * 8u + local.y) * 4u + j;
+        if input < dense.in_quads * 4u && out < dense.out_quads {
+            d_weights[input * dense.out_quads + out] = sum[j];
+        }
+    }
+}

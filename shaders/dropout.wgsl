@@ -1,0 +1,42 @@
+// Dropout in place: kept values grow by 1/(1-rate), the others become zero. The gradient is the same multiplication by
+// the same mask, so the same kernel runs again on it.
+//
+//   values  [quads] vec4
+// Random numbers are a hash of (seed, step, layer, element): nothing is stored, and a step can be repeated at will.
+// pcg4d: M. Jarzynski, M. Olano, "Hash Functions for GPU Rendering", JCGT 9(3), 2020.
+
+struct Dropout {
+    layer: u32,
+    quads: u32,
+    rate: f32,
+}
+
+struct Step {
+    seed: u32,
+    step: u32,
+    count: u32,     // images in the batch: the last one of an epoch may be short
+    rate: f32,      // learning rate of the step
+}
+
+@group(0) @binding(0) var<uniform> dropout: Dropout;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read_write> values: array<vec4<f32>>;
+
+fn pcg4d(key: vec4<u32>) -> vec4<u32> {
+    var v = key * 1664525u + 1013904223u;
+    v.x += v.y * v.w; v.y += v.z * v.x; v.z += v.x * v.y; v.w += v.y * v.z;
+    v ^= v >> vec4(16u);
+    v.x += v.y * v.w; v.y += v.z * v.x; v.z += v.x * v.y; v.w += v.y * v.z;
+    return v;
+}
+
+@compute @workgroup_size(64)
+fn apply(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= dropout.quads {
+        return;
+    }
+    // One hash serves the four elements of a quad.
+    let random = vec4<f32>(pcg4d(vec4(step.seed, step.step, dropout.layer, i)) >> vec4(8u)) * exp2(-24.0);
+    values[i] = select(vec4(0.0), values[i] * (1.0 / (1.0 - dropout.rate)), random >= vec4(dropout.rate));
+}

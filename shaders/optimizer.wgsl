@@ -1,0 +1,73 @@
+// One step of an optimiser over a parameter and its state, as Keras defines them.
+//
+//   w, g, m, v  [quads] vec4: weights, gradient, first and second state
+// Adam (Kingma, Ba 2015), with the bias corrections folded into the rate as in section 2 of the paper and in Keras:
+// rate = learning rate * sqrt(1 - beta2^t) / (1 - beta1^t), made on the host.
+
+struct Optimizer {
+    quads: u32,
+    beta1: f32,      // Adam's first decay; the momentum of SGD
+    beta2: f32,      // Adam's second decay; RMSprop's rho
+    epsilon: f32,
+    nesterov: u32,
+}
+
+struct Step {
+    seed: u32,
+    step: u32,
+    count: u32,
+    rate: f32,
+}
+
+@group(0) @binding(0) var<uniform> optimizer: Optimizer;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read_write> w: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> m: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> v: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= optimizer.quads {
+        return;
+    }
+    let gradient = g[i];
+    let first = m[i] + (gradient - m[i]) * (1.0 - optimizer.beta1);
+    let second = v[i] + (gradient * gradient - v[i]) * (1.0 - optimizer.beta2);
+    m[i] = first;
+    v[i] = second;
+    w[i] -= first * step.rate / (sqrt(second) + optimizer.epsilon);
+}
+
+@compute @workgroup_size(64)
+fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i < optimizer.quads {
+        w[i] -= step.rate * g[i];
+    }
+}
+
+// velocity = momentum * velocity - rate * g; Nesterov looks one step ahead.
+@compute @workgroup_size(64)
+fn momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= optimizer.quads {
+        return;
+    }
+    let push = step.rate * g[i];
+    let velocity = optimizer.beta1 * m[i] - push;
+    m[i] = velocity;
+    w[i] += select(velocity, optimizer.beta1 * velocity - push, optimizer.nesterov != 0u);
+}
+
+@compute @workgroup_size(64)
+fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= optimizer.quads {
+        return;
+    }
+    let second = v[i] * optimizer.beta2 + g[i] * g[i] * (1.0 - optimizer.beta2);
+    v[i] = second;
+    w[i] -= step.rate * g[i] / sqrt(second + optimizer.epsilon);
+}

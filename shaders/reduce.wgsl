@@ -1,0 +1,23 @@
+// total[i] = sum over chunks of parts[chunk][i], in order: the second half of sums that were split over the device.
+
+struct Reduce {
+    chunks: u32,
+    quads: u32,
+}
+
+@group(0) @binding(0) var<uniform> reduce: Reduce;
+@group(0) @binding(1) var<storage, read> parts: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> total: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn sum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i >= reduce.quads {
+        return;
+    }
+    var value = vec4(0.0);
+    for (var c = 0u; c < reduce.chunks; c++) {
+        value += parts[c * reduce.quads + i];
+    }
+    total[i] = value;
+}

@@ -1,0 +1,80 @@
+// Softmax with categorical cross-entropy, through the logarithm: loss = log(sum of exp(z - max)) - (z[label] - max).
+//
+//   logits, d_logits  [rows][quads] vec4, classes padded to quads
+//   probabilities     [rows][quads*4]
+//   labels            [rows]
+//   results           [rows] vec2: loss, and 1 where the largest probability is the label's
+// Rows from `step.count` on are padding of a short batch: their loss and gradient are zero.
+
+struct Softmax {
+    rows: u32,
+    classes: u32,
+    quads: u32,
+}
+
+struct Step {
+    seed: u32,
+    step: u32,
+    count: u32,
+    rate: f32,
+}
+
+@group(0) @binding(0) var<uniform> softmax: Softmax;
+@group(0) @binding(1) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> logits: array<f32>;
+@group(0) @binding(3) var<storage, read_write> probabilities: array<f32>;
+@group(0) @binding(4) var<storage, read> labels: array<u32>;
+@group(0) @binding(5) var<storage, read_write> results: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read_write> d_logits: array<f32>;
+
+// A row's largest logit and where it is: the first of equals.
+fn largest(start: u32) -> u32 {
+    var best = 0u;
+    for (var c = 1u; c < softmax.classes; c++) {
+        best = select(best, c, logits[start + c] > logits[start + best]);
+    }
+    return best;
+}
+
+// Writes a row of probabilities; returns the sum of exponentials.
+fn normalize(start: u32, top: f32) -> f32 {
+    var sum = 0.0;
+    for (var c = 0u; c < softmax.classes; c++) {
+        sum += exp(logits[start + c] - top);
+    }
+    for (var c = 0u; c < softmax.quads * 4u; c++) {
+        probabilities[start + c] = select(0.0, exp(logits[start + min(c, softmax.classes - 1u)] - top) / sum, c < softmax.classes);
+    }
+    return sum;
+}
+
+fn measure(row: u32, start: u32) {
+    let best = largest(start);
+    let top = logits[start + best];
+    let sum = normalize(start, top);
+    let label = labels[row];
+    let loss = log(sum) - (logits[start + label] - top);
+    results[row] = select(vec2(0.0), vec2(loss, f32(best == label)), row < step.count);
+}
+
+// Grid: rows / 8 in both.
+@compute @workgroup_size(8)
+fn evaluate(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x < softmax.rows {
+        measure(id.x, id.x * softmax.quads * 4u);
+    }
+}
+
+// Also the gradient of the mean loss over the batch: (probability - [label]) / count.
+@compute @workgroup_size(8)
+fn train(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= softmax.rows {
+        return;
+    }
+    let start = id.x * softmax.quads * 4u;
+    measure(id.x, start);
+    let scale = select(0.0, 1.0 / f32(step.count), id.x < step.count);
+    for (var c = 0u; c < softmax.quads * 4u; c++) {
+        d_logits[start + c] = (probabilities[start + c] - f32(c == labels[id.x])) * scale;
+    }
+}

@@ -1,0 +1,253 @@
+//! Finding the machine's adapters, choosing one, and opening it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::{Buffer, GpuError, Kernel, Source};
+
+/// Which bodies of the heavy kernels run: both read and write the same buffers and pass the same tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// Tiles in workgroup memory: the shape that a GPU wants.
+    Tiles,
+    /// Eight lanes that load different weights and share them by `subgroupBroadcast`: on Mesa's software adapter a load
+    /// whose address differs between lanes costs some 20 ns and a broadcast under 2, and barriers are dear.
+    Lanes,
+}
+
+/// One adapter as `glowworm devices` shows it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct AdapterSummary {
+    /// The name the driver gives.
+    pub name: String,
+    /// "discrete GPU", "integrated GPU", "virtual GPU", "software" or "other".
+    pub kind: &'static str,
+    /// Vulkan, Metal or DirectX 12.
+    pub backend: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// Most bytes that one binding may show a shader.
+    pub max_binding_bytes: u64,
+    /// Most bytes of one buffer.
+    pub max_buffer_bytes: u64,
+    /// Workgroup memory, in bytes.
+    pub workgroup_bytes: u32,
+    /// Smallest and largest subgroup, in lanes.
+    pub subgroup: (u32, u32),
+}
+
+/// An opened adapter: everything that runs shaders is reached through it. Cheap to clone.
+#[derive(Clone)]
+pub struct Gpu {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    summary: AdapterSummary,
+    body: Body,
+    kernels: Mutex<HashMap<(&'static str, &'static str), Arc<Kernel>>>,
+    fault: Arc<Mutex<Option<String>>>,
+}
+
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    wgpu::Instance::new(descriptor)
+}
+
+fn rank(kind: wgpu::DeviceType) -> u32 {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+fn summarize(adapter: &wgpu::Adapter) -> AdapterSummary {
+    let info = adapter.get_info();
+    let limits = adapter.limits();
+    AdapterSummary {
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+            wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+            wgpu::DeviceType::VirtualGpu => "virtual GPU",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        },
+        backend: format!("{:?}", info.backend),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        subgroup: (info.subgroup_min_size, info.subgroup_max_size),
+        name: info.name,
+    }
+}
+
+/// The adapters in order of preference: discrete GPUs, integrated ones, virtual ones, software.
+fn ranked() -> Vec<wgpu::Adapter> {
+    let mut found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
+    found.retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
+    found.sort_by_key(|adapter| rank(adapter.get_info().device_type));
+    found
+}
+
+/// Every adapter of the machine, the one that would be chosen first.
+pub fn adapters() -> Vec<AdapterSummary> {
+    ranked().iter().map(summarize).collect()
+}
+
+fn install_command() -> &'static str {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default().to_lowercase();
+    if release.contains("fedora") || release.contains("rhel") {
+        "sudo dnf install mesa-vulkan-drivers"
+    } else if release.contains("id=arch") {
+        "sudo pacman -S vulkan-swrast"
+    } else {
+        "sudo apt-get update && sudo apt-get install -y mesa-vulkan-drivers"
+    }
+}
+
+impl Gpu {
+    /// Opens the adapter whose name contains `name` (any case), or the best one.
+    ///
+    /// # Errors
+    /// [`GpuError::NoAdapter`] with the command that brings one, [`GpuError::NoSuchAdapter`], [`GpuError::NoDevice`].
+    pub fn open(name: Option<&str>) -> Result<Gpu, GpuError> {
+        let mut found = ranked();
+        if found.is_empty() {
+            return Err(GpuError::NoAdapter { install: install_command() });
+        }
+        let index = match name {
+            None => 0,
+            Some(wanted) => {
+                let matches = |a: &wgpu::Adapter| a.get_info().name.to_lowercase().contains(&wanted.to_lowercase());
+                found.iter().position(matches).ok_or_else(|| GpuError::NoSuchAdapter {
+                    wanted: wanted.to_owned(),
+                    found: found.iter().map(|a| a.get_info().name).collect::<Vec<_>>().join("; "),
+                })?
+            }
+        };
+        Gpu::from_adapter(&found.swap_remove(index))
+    }
+
+    fn from_adapter(adapter: &wgpu::Adapter) -> Result<Gpu, GpuError> {
+        let summary = summarize(adapter);
+        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        let request = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("glowworm"),
+            required_features: features,
+            required_limits: adapter.limits(),
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        });
+        let (device, queue) = pollster::block_on(request)
+            .map_err(|e| GpuError::NoDevice { adapter: summary.name.clone(), reason: e.to_string() })?;
+        let fault = Arc::new(Mutex::new(None));
+        let note = |fault: &Arc<Mutex<Option<String>>>, text: String| {
+            if let Ok(mut slot) = fault.lock() {
+                slot.get_or_insert(text);
+            }
+        };
+        let noted = fault.clone();
+        device.on_uncaptured_error(Arc::new(move |error| note(&noted, error.to_string())));
+        let noted = fault.clone();
+        device.set_device_lost_callback(move |reason, text| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                note(&noted, format!("the device was lost: {text}"));
+            }
+        });
+        let eight_lanes = summary.subgroup == (8, 8) && features.contains(wgpu::Features::SUBGROUP);
+        let body = if summary.kind == "software" && eight_lanes { Body::Lanes } else { Body::Tiles };
+        Ok(Gpu { inner: Arc::new(Inner { device, queue, summary, body, kernels: Mutex::default(), fault }) })
+    }
+
+    /// The same device with the given kernel bodies: the tests run both wherever they can.
+    pub fn with_body(&self, body: Body) -> Gpu {
+        Gpu {
+            inner: Arc::new(Inner {
+                device: self.inner.device.clone(),
+                queue: self.inner.queue.clone(),
+                summary: self.inner.summary.clone(),
+                body,
+                kernels: Mutex::default(),
+                fault: self.inner.fault.clone(),
+            }),
+        }
+    }
+
+    /// Which bodies of the heavy kernels this adapter runs.
+    pub fn body(&self) -> Body {
+        self.inner.body
+    }
+
+    /// Name, kind, driver and limits.
+    pub fn summary(&self) -> &AdapterSummary {
+        &self.inner.summary
+    }
+
+    /// The largest buffer that a kernel can see whole, in bytes.
+    pub fn max_tensor_bytes(&self) -> u64 {
+        self.inner.summary.max_binding_bytes.min(self.inner.summary.max_buffer_bytes)
+    }
+
+    /// The kernel of `source` with this entry point, compiled at its first use.
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if the text is not valid.
+    pub fn kernel(&self, source: Source, entry: &'static str) -> Result<Arc<Kernel>, GpuError> {
+        let mut kernels = self.inner.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(kernel) = kernels.get(&(source.name, entry)) {
+            return Ok(kernel.clone());
+        }
+        let kernel = Arc::new(Kernel::new(self, source, entry)?);
+        kernels.insert((source.name, entry), kernel.clone());
+        Ok(kernel)
+    }
+
+    /// Waits until the device has done everything submitted so far.
+    ///
+    /// # Errors
+    /// [`GpuError::Device`] if it reported a fault meanwhile.
+    pub fn wait(&self) -> Result<(), GpuError> {
+        let polled = self.inner.device.poll(wgpu::PollType::wait_indefinitely());
+        self.check_fault()?;
+        polled.map(|_| ()).map_err(|e| self.fault(e.to_string()))
+    }
+
+    /// Lets finished work call back, without waiting.
+    pub(super) fn poll(&self) -> Result<(), GpuError> {
+        let polled = self.inner.device.poll(wgpu::PollType::Poll);
+        self.check_fault()?;
+        polled.map(|_| ()).map_err(|e| self.fault(e.to_string()))
+    }
+
+    /// Writes bytes at the start of a buffer, in order with the submissions.
+    pub fn write(&self, buffer: &Buffer, bytes: &[u8]) {
+        self.inner.queue.write_buffer(buffer.raw(), 0, bytes);
+    }
+
+    pub(super) fn device(&self) -> &wgpu::Device {
+        &self.inner.device
+    }
+
+    pub(super) fn queue(&self) -> &wgpu::Queue {
+        &self.inner.queue
+    }
+
+    pub(super) fn fault(&self, reason: String) -> GpuError {
+        GpuError::Device { adapter: self.inner.summary.name.clone(), reason }
+    }
+
+    /// The first fault that the driver reported, if any.
+    pub(super) fn check_fault(&self) -> Result<(), GpuError> {
+        let slot = self.inner.fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        slot.as_ref().map_or(Ok(()), |reason| Err(self.fault(reason.clone())))
+    }
+}

@@ -1,0 +1,131 @@
+//! One entry point of a shader, compiled, and bound to buffers by name.
+
+use super::{Buffer, Dispatch, Gpu, GpuError, Reflection, UniformStruct, reflect};
+
+/// The WGSL of a kernel family: the texts are joined in order, so that two bodies can share what they have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// Where to find it, relative to `shaders/`.
+    pub name: &'static str,
+    /// The texts.
+    pub parts: &'static [&'static str],
+}
+
+impl Source {
+    /// The whole text.
+    pub fn text(&self) -> String {
+        self.parts.join("\n")
+    }
+}
+
+/// A compiled entry point that knows what it binds.
+pub struct Kernel {
+    label: String,
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+    reflection: Reflection,
+}
+
+impl Kernel {
+    pub(super) fn new(gpu: &Gpu, source: Source, entry: &'static str) -> Result<Kernel, GpuError> {
+        let label = format!("{}:{entry}", source.name);
+        let fail = |reason: String| GpuError::Shader { shader: label.clone(), reason };
+        let text = source.text();
+        let reflection = reflect(&text)
+            .map_err(fail)?
+            .into_iter()
+            .find_map(|(name, reflection)| (name == entry).then_some(reflection))
+            .ok_or_else(|| fail("it has no such entry point".to_owned()))?;
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(text.into()) };
+        // SAFETY: the checks left out are those of array bounds and endless loops. The shaders are ours alone; no user's
+        // text is ever compiled, every index is derived from the shapes that the kernel families check on the host, and
+        // the parity tests run each kernel on odd shapes between guard words.
+        let module = unsafe {
+            gpu.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        };
+        let pipeline = gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label),
+            layout: None,
+            module: &module,
+            entry_point: Some(entry),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &[],
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        gpu.check_fault()?;
+        Ok(Kernel { layout: pipeline.get_bind_group_layout(0), label, pipeline, reflection })
+    }
+
+    /// Threads along each axis of a workgroup.
+    pub fn workgroup_size(&self) -> [u32; 3] {
+        self.reflection.workgroup_size
+    }
+
+    /// Binds a uniform struct and buffers by their names in the shader, for `groups` workgroups.
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if a name is missing or unknown, or the struct's members differ from the shader's.
+    pub fn bind<T: UniformStruct>(
+        &self,
+        gpu: &Gpu,
+        uniform: (&str, &T),
+        buffers: &[(&str, &Buffer)],
+        groups: [u32; 3],
+    ) -> Result<Dispatch, GpuError> {
+        let parameters = gpu.uniform(uniform.1)?;
+        self.check_members::<T>(uniform.0)?;
+        let all: Vec<(&str, &Buffer)> =
+            std::iter::once((uniform.0, &parameters)).chain(buffers.iter().copied()).collect();
+        self.bind_all(gpu, &all, groups)
+    }
+
+    /// Holds the members of a uniform of the shader against the Rust struct.
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if they differ.
+    pub fn check_members<T: UniformStruct>(&self, name: &str) -> Result<(), GpuError> {
+        let fail = |reason: String| GpuError::Shader { shader: self.label.clone(), reason };
+        let binding = self.reflection.bindings.iter().find(|b| b.name == name);
+        let (found, members) = binding
+            .and_then(|b| b.uniform.as_ref())
+            .ok_or_else(|| fail(format!("it uses no uniform struct called {name}")))?;
+        let same = members.iter().map(|(n, o)| (n.as_str(), *o)).eq(T::MEMBERS.iter().copied());
+        if found != T::NAME || !same {
+            return Err(fail(format!("{name} is {found} {members:?} there, but {} {:?} here", T::NAME, T::MEMBERS)));
+        }
+        Ok(())
+    }
+
+    /// Binds buffers by name; every name of the shader must be given, and no other.
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if a name is missing or unknown.
+    pub fn bind_all(&self, gpu: &Gpu, buffers: &[(&str, &Buffer)], groups: [u32; 3]) -> Result<Dispatch, GpuError> {
+        let fail = |reason: String| GpuError::Shader { shader: self.label.clone(), reason };
+        if let Some((name, _)) = buffers.iter().find(|(n, _)| !self.reflection.bindings.iter().any(|b| b.name == *n)) {
+            return Err(fail(format!("it uses no variable called {name}")));
+        }
+        let mut entries = Vec::with_capacity(buffers.len());
+        for binding in &self.reflection.bindings {
+            let (_, buffer) = buffers
+                .iter()
+                .find(|(name, _)| *name == binding.name)
+                .ok_or_else(|| fail(format!("{} was not bound", binding.name)))?;
+            entries.push(wgpu::BindGroupEntry { binding: binding.slot, resource: buffer.raw().as_entire_binding() });
+        }
+        let limit = gpu.device().limits().max_compute_workgroups_per_dimension;
+        if groups.iter().any(|&g| g == 0 || g > limit) {
+            return Err(fail(format!("a grid of {groups:?} workgroups; the adapter takes 1 to {limit} along an axis")));
+        }
+        let group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&self.label),
+            layout: &self.layout,
+            entries: &entries,
+        });
+        gpu.check_fault()?;
+        Ok(Dispatch { label: self.label.clone(), pipeline: self.pipeline.clone(), group, groups })
+    }
+}

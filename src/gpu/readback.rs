@@ -1,0 +1,126 @@
+//! Bringing results back without stalling the device: a ring of mapped buffers.
+
+use std::collections::VecDeque;
+
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+
+use super::{Buffer, Gpu, GpuError};
+
+type Mapped = OneshotReceiver<Result<(), wgpu::BufferAsyncError>>;
+
+/// Copies the start of one buffer after each submission and hands the copies over in order, as they arrive.
+///
+/// At most `depth` copies are under way: a further submission first waits for the oldest, so that the host never runs
+/// more than that many steps ahead of the device.
+pub struct Readback {
+    source: Buffer,
+    bytes: u64,
+    idle: Vec<wgpu::Buffer>,
+    under_way: VecDeque<(wgpu::Buffer, Mapped)>,
+    arrived: VecDeque<Vec<u8>>,
+}
+
+impl Readback {
+    /// A ring of `depth` copies of the first `bytes` of `source` (rounded up to four).
+    ///
+    /// # Errors
+    /// [`GpuError::OutOfMemory`].
+    pub fn new(gpu: &Gpu, source: &Buffer, bytes: u64, depth: usize) -> Result<Readback, GpuError> {
+        let bytes = bytes.next_multiple_of(4).min(source.bytes());
+        let idle = (0..depth)
+            .map(|_| {
+                gpu.device().create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("readback"),
+                    size: bytes,
+                    usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                })
+            })
+            .collect();
+        gpu.check_fault()?;
+        Ok(Readback { source: source.clone(), bytes, idle, under_way: VecDeque::new(), arrived: VecDeque::new() })
+    }
+
+    pub(super) fn submit(&mut self, gpu: &Gpu, mut encoder: wgpu::CommandEncoder) -> Result<(), GpuError> {
+        let buffer = match self.idle.pop() {
+            Some(buffer) => buffer,
+            None => {
+                gpu.wait()?;
+                self.collect(gpu, true)?;
+                self.idle.pop().ok_or_else(|| gpu.fault("a result never arrived".to_owned()))?
+            }
+        };
+        encoder.copy_buffer_to_buffer(self.source.raw(), 0, &buffer, 0, self.bytes);
+        gpu.queue().submit([encoder.finish()]);
+        let (sender, receiver) = oneshot_channel();
+        buffer.map_async(wgpu::MapMode::Read, .., move |result| {
+            // The receiver is gone only when the ring was dropped: then nobody waits for the answer.
+            let _ = sender.send(result);
+        });
+        self.under_way.push_back((buffer, receiver));
+        Ok(())
+    }
+
+    /// Takes in what has arrived; with `wait`, the oldest copy under way is waited for.
+    fn collect(&mut self, gpu: &Gpu, wait: bool) -> Result<(), GpuError> {
+        let mut must = wait;
+        while let Some((_, receiver)) = self.under_way.front() {
+            let answer = if must {
+                Some(pollster::block_on(receiver.receive()))
+            } else {
+                let mut future = std::pin::pin!(receiver.receive());
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                match std::future::Future::poll(future.as_mut(), &mut context) {
+                    std::task::Poll::Ready(answer) => Some(answer),
+                    std::task::Poll::Pending => None,
+                }
+            };
+            let Some(answer) = answer else { break };
+            must = false;
+            answer.ok_or_else(|| gpu.fault("the device went away".to_owned()))?.map_err(|e| gpu.fault(e.to_string()))?;
+            let Some((buffer, _)) = self.under_way.pop_front() else { break };
+            let view = buffer.get_mapped_range(..).map_err(|e| gpu.fault(e.to_string()))?;
+            self.arrived.push_back(view.to_vec());
+            drop(view);
+            buffer.unmap();
+            self.idle.push(buffer);
+        }
+        Ok(())
+    }
+
+    /// The results that have arrived by now, in the order of their submissions.
+    ///
+    /// # Errors
+    /// [`GpuError::Device`].
+    pub fn arrived(&mut self, gpu: &Gpu) -> Result<Vec<Vec<u8>>, GpuError> {
+        gpu.poll()?;
+        self.collect(gpu, false)?;
+        Ok(self.arrived.drain(..).collect())
+    }
+
+    /// All results still outstanding, waited for.
+    ///
+    /// # Errors
+    /// [`GpuError::Device`].
+    pub fn finish(&mut self, gpu: &Gpu) -> Result<Vec<Vec<u8>>, GpuError> {
+        gpu.wait()?;
+        while !self.under_way.is_empty() {
+            self.collect(gpu, true)?;
+        }
+        Ok(self.arrived.drain(..).collect())
+    }
+}
+
+impl Gpu {
+    /// Reads a whole buffer back, waiting for it.
+    ///
+    /// # Errors
+    /// [`GpuError::Device`].
+    pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer) -> Result<Vec<T>, GpuError> {
+        let mut readback = Readback::new(self, buffer, buffer.bytes(), 1)?;
+        super::Plan::new().submit(self, Some(&mut readback))?;
+        let mut results = readback.finish(self)?;
+        let bytes = results.pop().ok_or_else(|| self.fault("a result never arrived".to_owned()))?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+}

@@ -1,0 +1,214 @@
+//! Convolution 3×3 "same", bias, ReLU and 2×2 max pooling in one kernel, and its gradients.
+//!
+//! Activations are `[N, C/4, H+2b, W+2b]` quads of channels with a zero border b; the pool writes, beside the pooled
+//! value, a byte a channel that says which of the four pixels won. The pixels before the pool are never stored.
+
+use super::{QUAD, check_sizes};
+use crate::gpu::{Body, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
+
+const SHARED: &str = include_str!("../../shaders/conv.wgsl");
+const TILES: Source =
+    Source { name: "conv/tiles.wgsl", parts: &[SHARED, include_str!("../../shaders/conv/tiles.wgsl")] };
+const LANES: Source =
+    Source { name: "conv/lanes.wgsl", parts: &[SHARED, include_str!("../../shaders/conv/lanes.wgsl")] };
+
+uniform_struct! {
+    /// The shapes of one layer.
+    Conv {
+        /// Images of the forward pass.
+        images: u32,
+        /// Rows of the gradient; row r belongs to image r % images.
+        rows: u32,
+        /// Height of the input, without its border.
+        height: u32,
+        /// Width of the input, without its border.
+        width: u32,
+        /// Input channels / 4, rounded up.
+        in_quads: u32,
+        /// Output channels / 4, rounded up.
+        out_quads: u32,
+        /// Zero border around the pooled output: 1 before another convolution, 0 before a dense layer.
+        y_border: u32,
+        /// Pool windows whose weight gradients one invocation sums.
+        chunk: u32,
+        /// Number of such chunks.
+        chunks: u32,
+    }
+}
+
+fn source(gpu: &Gpu) -> Source {
+    match gpu.body() {
+        Body::Tiles => TILES,
+        Body::Lanes => LANES,
+    }
+}
+
+impl Conv {
+    /// The shapes of a layer over `images` pictures of `height` × `width` with these channel counts.
+    pub fn new(images: u32, height: u32, width: u32, channels: (u32, u32), y_border: u32) -> Conv {
+        let windows = images * (height / 2) * (width / 2);
+        // Long sums are split so that they fill the device, stay accurate, and keep clear of the 65,535 loop turns after
+        // which some drivers end a shader; short ones are not split into more partial sums than they have terms.
+        let chunk = windows.div_ceil(64).clamp(64, 4096);
+        Conv {
+            images,
+            rows: images,
+            height,
+            width,
+            in_quads: channels.0.div_ceil(4),
+            out_quads: channels.1.div_ceil(4),
+            y_border,
+            chunk,
+            chunks: windows.div_ceil(chunk).max(1),
+        }
+    }
+
+    /// Bytes of the input with its border of 1.
+    pub fn x_bytes(&self) -> u64 {
+        plane(self.height, self.width, 1) * u64::from(self.images) * u64::from(self.in_quads) * QUAD
+    }
+
+    /// Bytes of the pooled output with its border.
+    pub fn y_bytes(&self) -> u64 {
+        let pooled = plane(self.height / 2, self.width / 2, self.y_border);
+        pooled * u64::from(self.images) * u64::from(self.out_quads) * QUAD
+    }
+
+    /// Bytes of the codes.
+    pub fn code_bytes(&self) -> u64 {
+        self.d_y_bytes() / u64::from(self.rows) * u64::from(self.images) / 4
+    }
+
+    /// Bytes of the gradient of the pooled output.
+    pub fn d_y_bytes(&self) -> u64 {
+        plane(self.height / 2, self.width / 2, 0) * u64::from(self.rows) * u64::from(self.out_quads) * QUAD
+    }
+
+    /// Bytes of the gradient of the input.
+    pub fn d_x_bytes(&self) -> u64 {
+        plane(self.height, self.width, 0) * u64::from(self.rows) * u64::from(self.in_quads) * QUAD
+    }
+
+    /// Bytes of the weights, and of one chunk of their gradients: `[in_quads, 9, out_quads*4]` quads.
+    pub fn weights_bytes(&self) -> u64 {
+        u64::from(self.in_quads) * 9 * u64::from(self.bias_bytes()) * 4
+    }
+
+    /// Bytes of the bias, and of one chunk of its gradients.
+    pub fn bias_bytes(&self) -> u32 {
+        self.out_quads * QUAD as u32
+    }
+
+    /// y and code from x.
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if a buffer is too small for the shapes.
+    pub fn forward(
+        &self,
+        gpu: &Gpu,
+        x: &Buffer,
+        weights: &Buffer,
+        bias: &Buffer,
+        y: &Buffer,
+        code: &Buffer,
+    ) -> Result<Dispatch, GpuError> {
+        let needs = [
+            ("x", x, self.x_bytes()),
+            ("weights", weights, self.weights_bytes()),
+            ("bias", bias, u64::from(self.bias_bytes())),
+            ("y", y, self.y_bytes()),
+            ("code", code, self.code_bytes()),
+        ];
+        check_sizes("conv forward", &needs)?;
+        let blocks = self.out_quads.div_ceil(4);
+        let groups = match gpu.body() {
+            Body::Tiles => [self.width.div_ceil(16), self.height.div_ceil(16), self.images * blocks],
+            Body::Lanes => {
+                let pairs = u64::from(self.height / 2) * u64::from((self.width / 2).div_ceil(2));
+                let [x, y, _] = linear_grid(u64::from(self.images) * pairs, 8);
+                [x, y, blocks]
+            }
+        };
+        gpu.kernel(source(gpu), "forward")?.bind(
+            gpu,
+            ("conv", self),
+            &[("x", x), ("weights", weights), ("bias", bias), ("y", y), ("code", code)],
+            groups,
+        )
+    }
+
+    /// d_x from d_y: the transpose of the convolution, over the pixels that won their pool.
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if a buffer is too small for the shapes.
+    pub fn backward_data(
+        &self,
+        gpu: &Gpu,
+        d_y: &Buffer,
+        code: &Buffer,
+        weights: &Buffer,
+        d_x: &Buffer,
+    ) -> Result<Dispatch, GpuError> {
+        let needs = [
+            ("d_y", d_y, self.d_y_bytes()),
+            ("code", code, self.code_bytes()),
+            ("weights", weights, self.weights_bytes()),
+            ("d_x", d_x, self.d_x_bytes()),
+        ];
+        check_sizes("conv backward_data", &needs)?;
+        let blocks = self.in_quads.div_ceil(4);
+        let groups = match gpu.body() {
+            Body::Tiles => [self.width.div_ceil(16), self.height.div_ceil(16), self.rows * blocks],
+            Body::Lanes => {
+                let pairs = u64::from(self.height.div_ceil(2)) * u64::from(self.width.div_ceil(4));
+                let [x, y, _] = linear_grid(u64::from(self.rows) * pairs, 8);
+                [x, y, blocks]
+            }
+        };
+        gpu.kernel(source(gpu), "backward_data")?.bind(
+            gpu,
+            ("conv", self),
+            &[("d_y", d_y), ("won", code), ("weights", weights), ("d_x", d_x)],
+            groups,
+        )
+    }
+
+    /// The gradients of weights and bias, summed in chunks: `d_weights` holds [`Conv::chunks`] times the weights and
+    /// `d_bias` as many times the bias; [`super::reduce::Reduce`] adds them up.
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if a buffer is too small for the shapes.
+    pub fn backward_weights(
+        &self,
+        gpu: &Gpu,
+        x: &Buffer,
+        d_y: &Buffer,
+        code: &Buffer,
+        d_weights: &Buffer,
+        d_bias: &Buffer,
+    ) -> Result<Dispatch, GpuError> {
+        let chunks = u64::from(self.chunks);
+        let needs = [
+            ("x", x, self.x_bytes()),
+            ("d_y", d_y, self.d_y_bytes()),
+            ("code", code, self.code_bytes()),
+            ("d_weights", d_weights, self.weights_bytes() * chunks),
+            ("d_bias", d_bias, u64::from(self.bias_bytes()) * chunks),
+        ];
+        check_sizes("conv backward_weights", &needs)?;
+        let chunk_groups = match gpu.body() {
+            Body::Tiles => self.chunks.div_ceil(8),
+            Body::Lanes => self.chunks,
+        };
+        gpu.kernel(source(gpu), "backward_weights")?.bind(
+            gpu,
+            ("conv", self),
+            &[("x", x), ("d_y", d_y), ("won", code), ("d_weights", d_weights), ("d_bias", d_bias)],
+            [self.in_quads, chunk_groups, self.out_quads.div_ceil(8)],
+        )
+    }
+}
+
+fn plane(height: u32, width: u32, border: u32) -> u64 {
+    u64::from(height + 2 * border) * u64::from(width + 2 * border)
+}

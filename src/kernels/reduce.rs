@@ -1,0 +1,30 @@
+//! Adds up the partial sums of kernels that were split over the device, in a fixed order.
+
+use super::{QUAD, check_sizes};
+use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
+
+const SOURCE: Source = Source { name: "reduce.wgsl", parts: &[include_str!("../../shaders/reduce.wgsl")] };
+
+uniform_struct! {
+    /// The shapes.
+    Reduce {
+        /// Number of partial sums.
+        chunks: u32,
+        /// Quads in each.
+        quads: u32,
+    }
+}
+
+impl Reduce {
+    /// total = Σ parts`[chunk]`.
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if a buffer is too small for the shapes.
+    pub fn sum(&self, gpu: &Gpu, parts: &Buffer, total: &Buffer) -> Result<Dispatch, GpuError> {
+        let bytes = u64::from(self.quads) * QUAD;
+        let needs = [("parts", parts, bytes * u64::from(self.chunks)), ("total", total, bytes)];
+        check_sizes("reduce", &needs)?;
+        let grid = linear_grid(u64::from(self.quads), 64);
+        gpu.kernel(SOURCE, "sum")?.bind(gpu, ("reduce", self), &[("parts", parts), ("total", total)], grid)
+    }
+}

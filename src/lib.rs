@@ -1,0 +1,6 @@
+//! glowworm
+pub mod files;
+pub mod gpu;
+pub mod kernels;
+pub mod model;
+pub mod training;

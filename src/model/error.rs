@@ -1,0 +1,53 @@
+//! What can be wrong with a network or its file.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::gpu::GpuError;
+
+/// An error of a network's description, its weights or its fit on the adapter.
+#[derive(Debug, Error)]
+pub enum ModelError {
+    /// The list of layers makes no network.
+    #[error("the network cannot be built: {0}")]
+    Spec(String),
+    /// A tensor is larger than the adapter can bind.
+    #[error(
+        "{tensor} needs {} MiB, but {adapter} binds at most {} MiB at once; {advice}",
+        bytes.div_ceil(1 << 20), limit >> 20
+    )]
+    DoesNotFit {
+        /// Which tensor.
+        tensor: String,
+        /// Its size.
+        bytes: u64,
+        /// The adapter's limit.
+        limit: u64,
+        /// The adapter's name.
+        adapter: String,
+        /// A batch size or an image size that fits.
+        advice: String,
+    },
+    /// A weights file could not be read or written.
+    #[error("{path}: {reason}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// A weight is missing or has another shape than the network asks for.
+    #[error("weights: {name} should have shape {expected:?}, but {found}; they belong to another network")]
+    Weights {
+        /// The parameter's name.
+        name: String,
+        /// Its shape in the network.
+        expected: Vec<usize>,
+        /// What came instead.
+        found: String,
+    },
+    /// The adapter failed.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+}

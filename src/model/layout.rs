@@ -1,0 +1,135 @@
+//! The two orders in which a parameter lies: Keras's, in files, and quads of channels, on the device.
+
+/// A parameter's kind and sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Keras `[3, 3, inputs, outputs]`; device `[inputs/4, 9, outputs]` quads of inputs, outputs padded to quads.
+    Convolution {
+        /// Input channels.
+        inputs: u32,
+        /// Output channels.
+        outputs: u32,
+    },
+    /// Keras `[area*channels, outputs]` with rows in height, width, channel order; device rows in channel/4, height,
+    /// width, channel%4 order, that of the activations, and outputs padded to quads.
+    Dense {
+        /// Pixels of the flattened picture; 1 after another dense layer.
+        area: u32,
+        /// Channels, or outputs of the dense layer before.
+        channels: u32,
+        /// Outputs.
+        outputs: u32,
+    },
+    /// `[outputs]`, padded to quads on the device.
+    Bias {
+        /// Outputs.
+        outputs: u32,
+    },
+}
+
+fn padded(n: u32) -> usize {
+    n.next_multiple_of(4) as usize
+}
+
+impl Layout {
+    /// The shape in Keras's order.
+    pub fn shape(&self) -> Vec<usize> {
+        match *self {
+            Layout::Convolution { inputs, outputs } => vec![3, 3, inputs as usize, outputs as usize],
+            Layout::Dense { area, channels, outputs } => vec![area as usize * channels as usize, outputs as usize],
+            Layout::Bias { outputs } => vec![outputs as usize],
+        }
+    }
+
+    /// Number of weights, without padding.
+    pub fn len(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    /// Whether there are no weights at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `f32`s on the device, with padding.
+    pub fn device_len(&self) -> usize {
+        match *self {
+            Layout::Convolution { inputs, outputs } => padded(inputs) * 9 * padded(outputs),
+            Layout::Dense { area, channels, outputs } => area as usize * padded(channels) * padded(outputs),
+            Layout::Bias { outputs } => padded(outputs),
+        }
+    }
+
+    /// Inputs and outputs that a weight joins, the fans of Glorot's rule; `None` for a bias.
+    pub fn fans(&self) -> Option<(usize, usize)> {
+        match *self {
+            Layout::Convolution { inputs, outputs } => Some((9 * inputs as usize, 9 * outputs as usize)),
+            Layout::Dense { area, channels, outputs } => Some((area as usize * channels as usize, outputs as usize)),
+            Layout::Bias { .. } => None,
+        }
+    }
+
+    /// Calls `pair(Keras's index, the device's index)` for every weight.
+    fn each(&self, mut pair: impl FnMut(usize, usize)) {
+        match *self {
+            Layout::Convolution { inputs, outputs } => {
+                let (inputs, outputs, pitch) = (inputs as usize, outputs as usize, padded(outputs));
+                for tap in 0..9 {
+                    for i in 0..inputs {
+                        for o in 0..outputs {
+                            pair((tap * inputs + i) * outputs + o, ((i / 4 * 9 + tap) * pitch + o) * 4 + i % 4);
+                        }
+                    }
+                }
+            }
+            Layout::Dense { area, channels, outputs } => {
+                let (area, channels) = (area as usize, channels as usize);
+                let (outputs, pitch) = (outputs as usize, padded(outputs));
+                for pixel in 0..area {
+                    for c in 0..channels {
+                        let row = (c / 4 * area + pixel) * 4 + c % 4;
+                        for o in 0..outputs {
+                            pair((pixel * channels + c) * outputs + o, row * pitch + o);
+                        }
+                    }
+                }
+            }
+            Layout::Bias { outputs } => (0..outputs as usize).for_each(|o| pair(o, o)),
+        }
+    }
+
+    /// From Keras's order to the device's; the padding is zero.
+    pub fn pack(&self, keras: &[f32]) -> Vec<f32> {
+        let mut device = vec![0.0; self.device_len()];
+        self.each(|from, to| device[to] = keras[from]);
+        device
+    }
+
+    /// From the device's order to Keras's.
+    pub fn unpack(&self, device: &[f32]) -> Vec<f32> {
+        let mut keras = vec![0.0; self.len()];
+        self.each(|to, from| keras[to] = device[from]);
+        keras
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packing_and_unpacking_are_inverse_and_padding_is_zero() {
+        for layout in [
+            Layout::Convolution { inputs: 3, outputs: 6 },
+            Layout::Dense { area: 6, channels: 5, outputs: 3 },
+            Layout::Dense { area: 1, channels: 7, outputs: 4 },
+            Layout::Bias { outputs: 3 },
+        ] {
+            let keras: Vec<f32> = (1..=layout.len()).map(|i| i as f32).collect();
+            let device = layout.pack(&keras);
+            assert_eq!(layout.unpack(&device), keras);
+            let sum = |values: &[f32]| values.iter().map(|&v| f64::from(v)).sum::<f64>();
+            assert_eq!(sum(&device), sum(&keras), "{layout:?}: something besides the weights is not zero");
+        }
+    }
+}

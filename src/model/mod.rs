@@ -1,0 +1,16 @@
+//! Which layers there are and in what order: the list ([`NetworkSpec`]), its shapes on the device ([`Shapes`]), the
+//! weights in Keras's layouts ([`Weights`]), and the [`Network`] that lays plans from them.
+
+mod error;
+mod layout;
+mod network;
+mod shapes;
+mod spec;
+mod weights;
+
+pub use error::ModelError;
+pub use layout::Layout;
+pub use network::{Network, Purpose, StepSettings};
+pub use shapes::{Shapes, fit};
+pub use spec::{Layer, NetworkSpec};
+pub use weights::{Metadata, Tensor, Weights};

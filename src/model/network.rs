@@ -1,0 +1,404 @@
+//! A network on the device: its tensors, and the plans of a training step and of an inference batch.
+
+use super::shapes::Stage;
+use super::{Layout, ModelError, NetworkSpec, Shapes, Tensor, Weights, fit};
+use crate::gpu::{Buffer, Dispatch, Gpu, Plan};
+use crate::kernels::Step;
+use crate::kernels::augment::Sample;
+use crate::kernels::optimizer::{Optimizer, Parameter, Rule};
+use crate::kernels::reduce::Reduce;
+use crate::kernels::relu::Relu;
+use crate::kernels::softmax::Outputs;
+
+/// What the network is laid out for.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    /// Forward passes only.
+    Infer,
+    /// Training with this rule and these constants (`quads` is filled in for each parameter).
+    Train(Rule, Optimizer),
+}
+
+/// What changes from step to step.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StepSettings {
+    /// Seed of the run, for dropout.
+    pub seed: u32,
+    /// Steps since the start of training.
+    pub step: u32,
+    /// The rate that the optimiser's kernel multiplies with.
+    pub rate: f32,
+}
+
+/// A parameter and what training keeps beside it.
+struct Learned {
+    name: String,
+    layout: Layout,
+    weights: Buffer,
+    gradient: Option<Buffer>,
+    /// Partial sums of the gradient, for convolutions.
+    parts: Option<Buffer>,
+    first: Option<Buffer>,
+    second: Option<Buffer>,
+}
+
+/// What a stage wrote, and the gradient of the loss with respect to it.
+#[derive(Clone)]
+struct Activation {
+    value: Buffer,
+    gradient: Option<Buffer>,
+}
+
+/// A stage with its tensors; `kernel` and `bias` are indices of parameters.
+enum Laid {
+    Conv { kernel: usize, bias: usize, input: Activation, output: Activation, code: Buffer },
+    Dropout { values: Activation },
+    Dense { kernel: usize, bias: usize, input: Activation, output: Activation, partial: Buffer },
+}
+
+/// A network on the device for batches of a fixed size.
+pub struct Network {
+    gpu: Gpu,
+    spec: NetworkSpec,
+    shapes: Shapes,
+    purpose: Purpose,
+    step: Buffer,
+    samples: Buffer,
+    labels: Buffer,
+    probabilities: Buffer,
+    results: Buffer,
+    input: Activation,
+    stages: Vec<Laid>,
+    logits: Activation,
+    learned: Vec<Learned>,
+}
+
+impl Network {
+    /// Lays the tensors out for batches of `batch` pictures and uploads the weights.
+    ///
+    /// # Errors
+    /// [`ModelError::DoesNotFit`], [`ModelError::Spec`], [`ModelError::Weights`], [`ModelError::Gpu`].
+    pub fn new(
+        gpu: &Gpu,
+        spec: &NetworkSpec,
+        batch: u32,
+        purpose: Purpose,
+        weights: &Weights,
+    ) -> Result<Network, ModelError> {
+        let training = matches!(purpose, Purpose::Train(..));
+        fit(gpu, spec, batch, training)?;
+        let shapes = Shapes::new(spec, batch)?;
+        let gradient = |bytes: u64| training.then(|| gpu.buffer("gradient", bytes)).transpose();
+        let activation = |bytes: u64, d_bytes: u64| -> Result<Activation, ModelError> {
+            Ok(Activation { value: gpu.buffer("activation", bytes)?, gradient: gradient(d_bytes)? })
+        };
+        let input = Activation { value: gpu.buffer("batch", shapes.augment.x_bytes())?, gradient: None };
+
+        let mut stages = Vec::new();
+        let mut current = input.clone();
+        let mut parameter = 0;
+        let mut chunks = Vec::new();
+        for stage in &shapes.stages {
+            let laid = match stage {
+                Stage::Conv(conv) => {
+                    let output = activation(conv.y_bytes(), conv.d_y_bytes())?;
+                    let code = gpu.buffer("pool codes", conv.code_bytes())?;
+                    chunks.extend([conv.chunks; 2]);
+                    Laid::Conv { kernel: parameter, bias: parameter + 1, input: current, output, code }
+                }
+                Stage::Dropout(_) => Laid::Dropout { values: current },
+                Stage::Dense(dense) => {
+                    let output = activation(dense.y_bytes(), dense.y_bytes())?;
+                    let partial = gpu.buffer("partial sums", dense.partial_bytes())?;
+                    chunks.extend([1; 2]);
+                    Laid::Dense { kernel: parameter, bias: parameter + 1, input: current, output, partial }
+                }
+            };
+            current = match &laid {
+                Laid::Conv { output, .. } | Laid::Dense { output, .. } => output.clone(),
+                Laid::Dropout { values } => values.clone(),
+            };
+            parameter += if matches!(laid, Laid::Dropout { .. }) { 0 } else { 2 };
+            stages.push(laid);
+        }
+
+        let (first, second) = match purpose {
+            Purpose::Infer => (false, false),
+            Purpose::Train(rule, _) => rule.states(),
+        };
+        let mut learned = Vec::new();
+        for (spec, chunks) in spec.parameters().into_iter().zip(chunks) {
+            let bytes = spec.layout.device_len() as u64 * 4;
+            let when = |needed: bool, bytes: u64| needed.then(|| gpu.buffer(&spec.name, bytes)).transpose();
+            learned.push(Learned {
+                weights: gpu.buffer(&spec.name, bytes)?,
+                gradient: when(training, bytes)?,
+                parts: when(training && chunks > 1, bytes * u64::from(chunks))?,
+                first: when(first, bytes)?,
+                second: when(second, bytes)?,
+                name: spec.name,
+                layout: spec.layout,
+            });
+        }
+        let network = Network {
+            step: gpu.uniform(&Step::default())?,
+            samples: gpu.buffer("samples", u64::from(batch) * std::mem::size_of::<Sample>() as u64)?,
+            labels: gpu.buffer("labels", u64::from(batch) * 4)?,
+            probabilities: gpu.buffer("probabilities", shapes.softmax.bytes())?,
+            results: gpu.buffer("results", u64::from(batch) * 8)?,
+            gpu: gpu.clone(),
+            spec: spec.clone(),
+            shapes,
+            purpose,
+            input,
+            stages,
+            logits: current,
+            learned,
+        };
+        network.load(weights)?;
+        Ok(network)
+    }
+
+    /// The description that the network was laid from.
+    pub fn spec(&self) -> &NetworkSpec {
+        &self.spec
+    }
+
+    /// Pictures in a full batch.
+    pub fn batch(&self) -> usize {
+        self.shapes.augment.rows as usize
+    }
+
+    /// `[batch, classes padded to quads]` after a plan has run.
+    pub fn probabilities(&self) -> &Buffer {
+        &self.probabilities
+    }
+
+    /// `[batch, 2]` after a plan has run: loss, and 1 for a right answer; zeros beyond a short batch.
+    pub fn results(&self) -> &Buffer {
+        &self.results
+    }
+
+    /// Replaces the weights.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] if they belong to another network.
+    pub fn load(&self, weights: &Weights) -> Result<(), ModelError> {
+        weights.check(&self.spec)?;
+        for learned in &self.learned {
+            if let Some(tensor) = weights.0.iter().find(|t| t.name == learned.name) {
+                self.gpu.write(&learned.weights, bytemuck::cast_slice(&learned.layout.pack(&tensor.data)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the weights back.
+    ///
+    /// # Errors
+    /// [`ModelError::Gpu`].
+    pub fn weights(&self) -> Result<Weights, ModelError> {
+        self.read(|learned| Some(&learned.weights))
+    }
+
+    /// Reads the gradients of the last training step back, in the layouts of the weights.
+    ///
+    /// # Errors
+    /// [`ModelError::Gpu`].
+    pub fn gradients(&self) -> Result<Weights, ModelError> {
+        self.read(|learned| learned.gradient.as_ref())
+    }
+
+    /// Reads back what the layers gave in the last plan, as `[N,H,W,C]` or `[N,C]`, under the names of the parameters:
+    /// `conv1` is the pooled output, `dense2` the logits. After a training step, dropout has been applied.
+    ///
+    /// # Errors
+    /// [`ModelError::Gpu`].
+    pub fn activations(&self) -> Result<Vec<Tensor>, ModelError> {
+        let mut tensors = Vec::new();
+        for (shape, laid) in self.shapes.stages.iter().zip(&self.stages) {
+            let (kernel, output, height, width, border) = match (shape, laid) {
+                (Stage::Conv(conv), Laid::Conv { kernel, output, .. }) => {
+                    (*kernel, output, conv.height / 2, conv.width / 2, conv.y_border)
+                }
+                (Stage::Dense(_), Laid::Dense { kernel, output, .. }) => (*kernel, output, 1, 1, 0),
+                _ => continue,
+            };
+            let learned = &self.learned[kernel];
+            let channels = learned.layout.shape().last().copied().unwrap_or(0);
+            let (height, width, border) = (height as usize, width as usize, border as usize);
+            let device: Vec<f32> = self.gpu.read(&output.value)?;
+            let quads = channels.div_ceil(4);
+            let mut data = Vec::with_capacity(self.batch() * height * width * channels);
+            for n in 0..self.batch() {
+                for row in 0..height {
+                    for column in 0..width {
+                        for c in 0..channels {
+                            let line = (n * quads + c / 4) * (height + 2 * border) + row + border;
+                            data.push(device[(line * (width + 2 * border) + column + border) * 4 + c % 4]);
+                        }
+                    }
+                }
+            }
+            let name = learned.name.trim_end_matches(".kernel").to_owned();
+            tensors.push(Tensor { name, shape: vec![self.batch(), height, width, channels], data });
+        }
+        Ok(tensors)
+    }
+
+    fn read(&self, which: impl Fn(&Learned) -> Option<&Buffer>) -> Result<Weights, ModelError> {
+        let mut tensors = Vec::new();
+        for learned in &self.learned {
+            if let Some(buffer) = which(learned) {
+                let data = learned.layout.unpack(&self.gpu.read::<f32>(buffer)?);
+                tensors.push(Tensor { name: learned.name.clone(), shape: learned.layout.shape(), data });
+            }
+        }
+        Ok(Weights(tensors))
+    }
+
+    /// Uploads what the next plan works on: which pictures, their labels, and the step's scalars. A short batch is
+    /// padded with its first picture, which then counts for nothing.
+    pub fn set_batch(&self, settings: StepSettings, samples: &[Sample], labels: &[u32]) {
+        let count = samples.len().min(self.batch());
+        let step = Step { seed: settings.seed, step: settings.step, count: count as u32, rate: settings.rate };
+        self.gpu.write(&self.step, bytemuck::bytes_of(&step));
+        let mut samples = samples[..count].to_vec();
+        samples.resize(self.batch(), samples.first().copied().unwrap_or_default());
+        self.gpu.write(&self.samples, bytemuck::cast_slice(&samples));
+        let mut labels = labels[..count].to_vec();
+        labels.resize(self.batch(), 0);
+        self.gpu.write(&self.labels, bytemuck::cast_slice(&labels));
+    }
+
+    /// Forward pass, probabilities, losses and hits of a batch gathered from `pixels`.
+    ///
+    /// # Errors
+    /// [`ModelError::Gpu`].
+    pub fn inference_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
+        let mut plan = self.forward_plan(pixels, false)?;
+        plan.push(self.shapes.softmax.evaluate(&self.gpu, &self.step, &self.outputs())?);
+        Ok(plan)
+    }
+
+    /// A whole training step: gather and augment, forward, loss, backward, optimiser.
+    ///
+    /// # Errors
+    /// [`ModelError::Gpu`]; [`ModelError::Spec`] if the network was laid for inference.
+    pub fn training_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
+        let mut plan = self.gradient_plan(pixels)?;
+        let Purpose::Train(rule, constants) = self.purpose else { return Err(not_for_training()) };
+        for learned in &self.learned {
+            let gradient = needed(learned.gradient.as_ref())?;
+            let parameter = Parameter {
+                weights: &learned.weights,
+                gradient,
+                first: learned.first.as_ref(),
+                second: learned.second.as_ref(),
+            };
+            let optimizer = Optimizer { quads: learned.layout.device_len() as u32 / 4, ..constants };
+            plan.push(optimizer.step(&self.gpu, rule, &self.step, &parameter)?);
+        }
+        Ok(plan)
+    }
+
+    /// A training step without its optimiser: the gradients can be read afterwards.
+    ///
+    /// # Errors
+    /// As [`Network::training_plan`].
+    pub fn gradient_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
+        let mut plan = self.forward_plan(pixels, true)?;
+        let d_logits = needed(self.logits.gradient.as_ref())?;
+        plan.push(self.shapes.softmax.train(&self.gpu, &self.step, &self.outputs(), d_logits)?);
+        for (index, (shape, laid)) in self.shapes.stages.iter().zip(&self.stages).enumerate().rev() {
+            for dispatch in self.backward(shape, laid, index == 0)? {
+                plan.push(dispatch);
+            }
+        }
+        Ok(plan)
+    }
+
+    fn outputs(&self) -> Outputs<'_> {
+        Outputs {
+            logits: &self.logits.value,
+            labels: &self.labels,
+            probabilities: &self.probabilities,
+            results: &self.results,
+        }
+    }
+
+    fn forward_plan(&self, pixels: &Buffer, training: bool) -> Result<Plan, ModelError> {
+        let gpu = &self.gpu;
+        let mut plan = Plan::new();
+        plan.push(self.shapes.augment.gather(gpu, pixels, &self.samples, &self.input.value)?);
+        for (shape, laid) in self.shapes.stages.iter().zip(&self.stages) {
+            match (shape, laid) {
+                (Stage::Conv(conv), Laid::Conv { kernel, bias, input, output, code }) => {
+                    let (kernel, bias) = (&self.learned[*kernel].weights, &self.learned[*bias].weights);
+                    plan.push(conv.forward(gpu, &input.value, kernel, bias, &output.value, code)?);
+                }
+                (Stage::Dense(dense), Laid::Dense { kernel, bias, input, output, partial }) => {
+                    let (kernel, bias) = (&self.learned[*kernel].weights, &self.learned[*bias].weights);
+                    for dispatch in dense.forward(gpu, &input.value, kernel, bias, partial, &output.value)? {
+                        plan.push(dispatch);
+                    }
+                }
+                (Stage::Dropout(dropout), Laid::Dropout { values }) if training => {
+                    plan.push(dropout.apply(gpu, &self.step, &values.value)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The gradients of one stage; the first stage of a network needs none for its input.
+    fn backward(&self, shape: &Stage, laid: &Laid, is_first: bool) -> Result<Vec<Dispatch>, ModelError> {
+        let gpu = &self.gpu;
+        let mut list = Vec::new();
+        match (shape, laid) {
+            (Stage::Conv(conv), Laid::Conv { kernel, bias, input, output, code }) => {
+                let d_y = needed(output.gradient.as_ref())?;
+                let targets = [&self.learned[*kernel], &self.learned[*bias]];
+                let [into_kernel, into_bias] = targets.map(|l| l.parts.as_ref().or(l.gradient.as_ref()));
+                let (into_kernel, into_bias) = (needed(into_kernel)?, needed(into_bias)?);
+                list.push(conv.backward_weights(gpu, &input.value, d_y, code, into_kernel, into_bias)?);
+                for target in targets {
+                    if let (Some(parts), Some(total)) = (&target.parts, &target.gradient) {
+                        let quads = target.layout.device_len() as u32 / 4;
+                        list.push(Reduce { chunks: conv.chunks, quads }.sum(gpu, parts, total)?);
+                    }
+                }
+                if !is_first {
+                    let d_x = needed(input.gradient.as_ref())?;
+                    list.push(conv.backward_data(gpu, d_y, code, &self.learned[*kernel].weights, d_x)?);
+                }
+            }
+            (Stage::Dense(dense), Laid::Dense { kernel, bias, input, output, .. }) => {
+                let d_y = needed(output.gradient.as_ref())?;
+                if dense.relu != 0 {
+                    let relu = Relu { images: dense.rows, rows: dense.rows, quads: dense.out_quads };
+                    list.push(relu.backward(gpu, &output.value, d_y)?);
+                }
+                let d_kernel = needed(self.learned[*kernel].gradient.as_ref())?;
+                let d_bias = needed(self.learned[*bias].gradient.as_ref())?;
+                list.extend(dense.backward_weights(gpu, &input.value, d_y, d_kernel, d_bias)?);
+                let d_x = needed(input.gradient.as_ref())?;
+                list.push(dense.backward_data(gpu, d_y, &self.learned[*kernel].weights, d_x)?);
+            }
+            (Stage::Dropout(dropout), Laid::Dropout { values }) => {
+                list.push(dropout.apply(gpu, &self.step, needed(values.gradient.as_ref())?)?);
+            }
+            _ => {}
+        }
+        Ok(list)
+    }
+}
+
+fn not_for_training() -> ModelError {
+    ModelError::Spec("it was laid out for inference, and has no gradients".to_owned())
+}
+
+fn needed(buffer: Option<&Buffer>) -> Result<&Buffer, ModelError> {
+    buffer.ok_or_else(not_for_training)
+}

@@ -1,0 +1,153 @@
+//! The shapes of every layer for a batch, and whether they fit the adapter, before anything is allocated.
+
+use super::{Layer, ModelError, NetworkSpec};
+use crate::gpu::Gpu;
+use crate::kernels::augment::Augment;
+use crate::kernels::conv::Conv;
+use crate::kernels::dense::Dense;
+use crate::kernels::dropout::Dropout;
+use crate::kernels::softmax::Softmax;
+
+/// One layer with its shapes.
+#[derive(Clone, Debug)]
+pub enum Stage {
+    /// Convolution, ReLU, pooling.
+    Conv(Conv),
+    /// Dropout of what the stage before gave.
+    Dropout(Dropout),
+    /// Dense, with or without ReLU.
+    Dense(Dense),
+}
+
+/// The shapes of a network for a batch.
+#[derive(Clone, Debug)]
+pub struct Shapes {
+    /// The way into the network.
+    pub augment: Augment,
+    /// The layers that compute.
+    pub stages: Vec<Stage>,
+    /// The end.
+    pub softmax: Softmax,
+}
+
+impl Shapes {
+    /// The shapes of `spec` for `batch` pictures.
+    ///
+    /// # Errors
+    /// [`ModelError::Spec`].
+    pub fn new(spec: &NetworkSpec, batch: u32) -> Result<Shapes, ModelError> {
+        spec.check()?;
+        let (mut height, mut width, mut channels) = (spec.height, spec.width, 3);
+        let mut stages: Vec<Stage> = Vec::new();
+        let mut dropouts = 0;
+        for (index, layer) in spec.layers.iter().enumerate() {
+            match layer {
+                Layer::ConvReluPool { filters } => {
+                    let next_is_convolution = matches!(spec.layers.get(index + 1), Some(Layer::ConvReluPool { .. }));
+                    let border = u32::from(next_is_convolution);
+                    stages.push(Stage::Conv(Conv::new(batch, height, width, (channels, *filters), border)));
+                    (height, width, channels) = (height / 2, width / 2, *filters);
+                }
+                Layer::Dropout { rate } => {
+                    let bytes = match stages.last() {
+                        Some(Stage::Conv(conv)) => conv.y_bytes(),
+                        Some(Stage::Dense(dense)) => dense.y_bytes(),
+                        _ => return Err(ModelError::Spec("dropout with nothing before it".to_owned())),
+                    };
+                    dropouts += 1;
+                    let quads = (bytes / crate::kernels::QUAD) as u32;
+                    stages.push(Stage::Dropout(Dropout { layer: dropouts, quads, rate: *rate }));
+                }
+                Layer::Flatten => {
+                    // Channels are padded to quads, and so are the rows that the dense layer sees.
+                    channels = height * width * channels.next_multiple_of(4);
+                }
+                Layer::Dense { units } => {
+                    stages.push(Stage::Dense(Dense::new(batch, channels, *units, true)));
+                    channels = units.next_multiple_of(4);
+                }
+                Layer::Softmax => stages.push(Stage::Dense(Dense::new(batch, channels, spec.classes, false))),
+            }
+        }
+        Ok(Shapes {
+            augment: Augment { rows: batch, height: spec.height, width: spec.width },
+            stages,
+            softmax: Softmax::new(batch, spec.classes),
+        })
+    }
+
+    /// Every tensor's name and size in bytes; for training, with gradients and `states` optimiser states a parameter.
+    pub fn tensors(&self, training: bool, states: u64) -> Vec<(String, u64)> {
+        let mut all = vec![("the batch of images".to_owned(), self.augment.x_bytes())];
+        let (mut convolutions, mut denses) = (0, 0);
+        for stage in &self.stages {
+            let (name, weights, bias) = match stage {
+                Stage::Conv(c) => {
+                    convolutions += 1;
+                    (format!("conv{convolutions}"), c.weights_bytes(), u64::from(c.bias_bytes()))
+                }
+                Stage::Dense(d) => {
+                    denses += 1;
+                    (format!("dense{denses}"), d.weights_bytes(), d.bias_bytes())
+                }
+                Stage::Dropout(_) => continue,
+            };
+            all.push((format!("the weights of {name}"), weights));
+            all.push((format!("the bias of {name}"), bias));
+            match stage {
+                Stage::Conv(c) => {
+                    all.push((format!("the output of {name}"), c.y_bytes()));
+                    all.push((format!("the pool codes of {name}"), c.code_bytes()));
+                    if training {
+                        all.push((format!("the output gradient of {name}"), c.d_y_bytes()));
+                        let parts = weights * u64::from(c.chunks);
+                        all.push((format!("the partial weight gradients of {name}"), parts));
+                    }
+                }
+                Stage::Dense(d) => {
+                    all.push((format!("the output of {name}"), d.y_bytes()));
+                    all.push((format!("the partial sums of {name}"), d.partial_bytes()));
+                    if training {
+                        all.push((format!("the output gradient of {name}"), d.y_bytes()));
+                    }
+                }
+                Stage::Dropout(_) => {}
+            }
+            if training {
+                all.push((format!("the weight gradients of {name}"), weights + bias));
+                for state in 0..states {
+                    all.push((format!("optimiser state {} of {name}", state + 1), weights + bias));
+                }
+            }
+        }
+        all
+    }
+}
+
+fn too_large(spec: &NetworkSpec, batch: u32, training: bool, limit: u64) -> Option<(String, u64)> {
+    let shapes = Shapes::new(spec, batch).ok()?;
+    shapes.tensors(training, 0).into_iter().filter(|t| t.1 > limit && !t.0.contains("weight gradients")).max_by_key(|t| t.1)
+}
+
+/// Holds every tensor of the network against the adapter's limits.
+///
+/// # Errors
+/// [`ModelError::DoesNotFit`] with a batch size, or failing that an image size, that fits; [`ModelError::Spec`].
+pub fn fit(gpu: &Gpu, spec: &NetworkSpec, batch: u32, training: bool) -> Result<(), ModelError> {
+    spec.check()?;
+    let limit = gpu.max_tensor_bytes();
+    let Some((tensor, bytes)) = too_large(spec, batch, training, limit) else { return Ok(()) };
+    let fitting_batch = (1..batch).rev().find(|&b| too_large(spec, b, training, limit).is_none());
+    let smaller = |side: u32| NetworkSpec { height: side, width: side, ..spec.clone() };
+    let fitting_side = (1..=spec.height.min(spec.width) / 8)
+        .rev()
+        .map(|eighth| eighth * 8)
+        .find(|&side| smaller(side).check().is_ok() && too_large(&smaller(side), batch, training, limit).is_none());
+    let advice = match (fitting_batch, fitting_side) {
+        (Some(b), Some(s)) => format!("--batch-size {b} fits, or --image-size {s} with this batch"),
+        (Some(b), None) => format!("--batch-size {b} fits"),
+        (None, Some(s)) => format!("--image-size {s} fits"),
+        (None, None) => "no batch or image size fits: use another adapter (`glowworm devices`)".to_owned(),
+    };
+    Err(ModelError::DoesNotFit { tensor, bytes, limit, adapter: gpu.summary().name.clone(), advice })
+}

@@ -1,0 +1,130 @@
+//! The weights of a network on the host, in Keras's layouts, and their safetensors file.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::{ModelError, NetworkSpec};
+
+/// One parameter: `f32`s in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// `conv1.kernel`, `dense2.bias`…
+    pub name: String,
+    /// Keras's shape.
+    pub shape: Vec<usize>,
+    /// The values.
+    pub data: Vec<f32>,
+}
+
+/// All parameters of a network, in the order of its layers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights(pub Vec<Tensor>);
+
+/// What a weights file says besides the weights: all that prediction needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The classes, in the order of the outputs.
+    pub classes: Vec<String>,
+    /// Input size and layers.
+    pub network: NetworkSpec,
+}
+
+/// The layouts of the tensors, said in the file for those who read it elsewhere.
+const LAYOUT: &str = "Keras: convolution kernels [3,3,in,out], dense kernels [in,out], flatten in height, width, \
+                      channel order; input RGB in 0..255, divided by 255";
+
+impl Weights {
+    /// Glorot's uniform start: U(−l, l), l = √(6 / (fan in + fan out)); biases zero (Glorot, Bengio 2010; Keras's
+    /// default). The same seed gives the same weights.
+    pub fn initial(spec: &NetworkSpec, seed: u64) -> Weights {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let tensors = spec.parameters().into_iter().map(|p| {
+            let data = match p.layout.fans() {
+                None => vec![0.0; p.layout.len()],
+                Some((fan_in, fan_out)) => {
+                    let limit = (6.0 / (fan_in + fan_out) as f64).sqrt();
+                    // 2⁻³²: a whole u32 becomes a number in [0, 1).
+                    let mut uniform = || (f64::from(random.next_u32()) * 2f64.powi(-31) - 1.0) * limit;
+                    (0..p.layout.len()).map(|_| uniform() as f32).collect()
+                }
+            };
+            Tensor { name: p.name, shape: p.layout.shape(), data }
+        });
+        Weights(tensors.collect())
+    }
+
+    /// Holds names and shapes against a network.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] for the first that differs.
+    pub fn check(&self, spec: &NetworkSpec) -> Result<(), ModelError> {
+        for parameter in spec.parameters() {
+            let expected = parameter.layout.shape();
+            let found = match self.0.iter().find(|t| t.name == parameter.name) {
+                Some(tensor) if tensor.shape == expected && tensor.data.len() == parameter.layout.len() => continue,
+                Some(tensor) => format!("it has shape {:?}", tensor.shape),
+                None => "it is missing".to_owned(),
+            };
+            return Err(ModelError::Weights { name: parameter.name, expected, found });
+        }
+        Ok(())
+    }
+
+    /// Writes a safetensors file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`ModelError::File`].
+    pub fn save(&self, metadata: &Metadata, path: &Path) -> Result<(), ModelError> {
+        let fail = |reason: String| ModelError::File { path: path.to_owned(), reason };
+        let views = self.0.iter().map(|t| {
+            TensorView::new(Dtype::F32, t.shape.clone(), bytemuck::cast_slice(&t.data)).map(|v| (t.name.clone(), v))
+        });
+        let views: Vec<_> = views.collect::<Result<_, _>>().map_err(|e| fail(e.to_string()))?;
+        let json = |value: serde_json::Result<String>| value.map_err(|e| fail(e.to_string()));
+        let header = HashMap::from([
+            ("format".to_owned(), "glowworm 1".to_owned()),
+            ("layout".to_owned(), LAYOUT.to_owned()),
+            ("classes".to_owned(), json(serde_json::to_string(&metadata.classes))?),
+            ("network".to_owned(), json(serde_json::to_string(&metadata.network))?),
+        ]);
+        let bytes = safetensors::serialize(views, Some(header)).map_err(|e| fail(e.to_string()))?;
+        crate::files::write_atomically(path, &bytes).map_err(|e| fail(format!("it could not be written: {e}")))
+    }
+
+    /// Reads a file that [`Weights::save`] wrote, and checks it against the network that it names.
+    ///
+    /// # Errors
+    /// [`ModelError::File`], [`ModelError::Spec`], [`ModelError::Weights`].
+    pub fn load(path: &Path) -> Result<(Weights, Metadata), ModelError> {
+        let fail = |reason: String| ModelError::File { path: path.to_owned(), reason };
+        let bytes = std::fs::read(path).map_err(|e| fail(format!("it could not be read: {e}")))?;
+        let foreign = |e: &dyn std::fmt::Display| fail(format!("it is not a model that glowworm wrote: {e}"));
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| foreign(&e))?;
+        let said = header.metadata().clone().unwrap_or_default();
+        let field = |name: &str| said.get(name).ok_or_else(|| foreign(&format!("its header has no \"{name}\"")));
+        let metadata = Metadata {
+            classes: serde_json::from_str(field("classes")?).map_err(|e| foreign(&e))?,
+            network: serde_json::from_str(field("network")?).map_err(|e| foreign(&e))?,
+        };
+        metadata.network.check()?;
+        if metadata.classes.len() != metadata.network.classes as usize {
+            return Err(foreign(&"the number of class names differs from the number of outputs"));
+        }
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| foreign(&e))?;
+        let mut tensors = Vec::new();
+        for (name, view) in file.tensors() {
+            if view.dtype() == Dtype::F32 {
+                let data = bytemuck::pod_collect_to_vec(view.data());
+                tensors.push(Tensor { name, shape: view.shape().to_vec(), data });
+            }
+        }
+        let weights = Weights(tensors);
+        weights.check(&metadata.network)?;
+        Ok((weights, metadata))
+    }
+}

@@ -1,0 +1,144 @@
+//! The whole network against the figures of Keras in `tests/golden/network.safetensors`: every activation, the loss,
+//! every gradient, and the weights after one and five steps of every optimiser; on every body that the adapter runs.
+
+use glowworm::gpu::{Body, Gpu};
+use glowworm::kernels::augment::Sample;
+use glowworm::model::{Layer, Network, NetworkSpec, Purpose, Tensor, Weights};
+use glowworm::training::{OptimizerSettings, Schedule};
+use safetensors::SafeTensors;
+
+const GOLDEN: &[u8] = include_bytes!("golden/network.safetensors");
+const BATCH: usize = 6;
+
+/// f32 against f32: both round, in different orders; 1e-5 relative is some hundred roundings.
+const TOLERANCE: f64 = 1e-5;
+
+struct Golden(SafeTensors<'static>);
+
+impl Golden {
+    fn open() -> Golden {
+        Golden(SafeTensors::deserialize(GOLDEN).expect("the golden file is whole"))
+    }
+
+    fn get(&self, name: &str) -> Vec<f32> {
+        bytemuck::pod_collect_to_vec(self.0.tensor(name).expect(name).data())
+    }
+
+    fn weights(&self, prefix: &str) -> Weights {
+        let tensor = |p: Tensor| Tensor { data: self.get(&format!("{prefix}.{}", p.name)), ..p };
+        Weights(Weights::initial(&spec(), 0).0.into_iter().map(tensor).collect())
+    }
+}
+
+fn spec() -> NetworkSpec {
+    let mut spec = NetworkSpec::reference(16, 16, 3);
+    spec.layers = vec![
+        Layer::ConvReluPool { filters: 8 },
+        Layer::ConvReluPool { filters: 16 },
+        Layer::ConvReluPool { filters: 16 },
+        Layer::Flatten,
+        Layer::Dense { units: 32 },
+        Layer::Softmax,
+    ];
+    spec
+}
+
+fn assert_close(name: &str, got: &[f32], expected: &[f32]) {
+    assert_eq!(got.len(), expected.len(), "{name}");
+    let difference = got.iter().zip(expected).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+    let size = expected.iter().map(|b| f64::from(*b).powi(2)).sum::<f64>().sqrt();
+    let error = difference / size;
+    assert!(error <= TOLERANCE, "{name}: relative L2 error {error:.1e}");
+}
+
+/// The adapter with each body that it can run; none if a missing adapter is allowed.
+fn bodies() -> Vec<Gpu> {
+    match Gpu::open(None) {
+        Ok(gpu) if gpu.body() == Body::Lanes => vec![gpu.with_body(Body::Tiles), gpu],
+        Ok(gpu) => vec![gpu],
+        Err(error) if std::env::var_os("GLOWWORM_ALLOW_NO_ADAPTER").is_some() => {
+            println!("skipped: {error}");
+            Vec::new()
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+struct Batch {
+    pixels: Vec<u8>,
+    samples: Vec<Sample>,
+    labels: Vec<u32>,
+}
+
+fn batch(golden: &Golden) -> Batch {
+    let pixels = golden.get("input.images").chunks(3).flat_map(|p| [p[0] as u8, p[1] as u8, p[2] as u8, 255]).collect();
+    let hot = |row: &[f32]| row.iter().position(|&v| v == 1.0).expect("one-hot") as u32;
+    let labels = golden.get("input.labels").chunks(3).map(hot).collect();
+    Batch { pixels, samples: (0..BATCH as u32).map(Sample::plain).collect(), labels }
+}
+
+#[test]
+fn activations_loss_and_gradients_agree_with_keras() {
+    let golden = Golden::open();
+    let batch = batch(&golden);
+    for gpu in bodies() {
+        let purpose = OptimizerSettings::Adam.purpose();
+        let network = Network::new(&gpu, &spec(), BATCH as u32, purpose, &golden.weights("weights")).expect("it fits");
+        let pixels = gpu.buffer_with("pixels", &batch.pixels).expect("room");
+        network.set_batch(Default::default(), &batch.samples, &batch.labels);
+        network.gradient_plan(&pixels).and_then(|p| Ok(p.submit(&gpu, None)?)).expect("it runs");
+
+        let names = ["max_pooling2d", "max_pooling2d_1", "max_pooling2d_2", "dense1"];
+        for (tensor, name) in network.activations().expect("read").iter().zip(names) {
+            assert_close(&format!("{:?} activation {name}", gpu.body()), &tensor.data, &golden.get(&format!("activation.{name}")));
+        }
+        let probabilities: Vec<f32> = gpu.read(network.probabilities()).expect("read");
+        let probabilities: Vec<f32> = probabilities.chunks(4).flat_map(|row| row[..3].to_vec()).collect();
+        assert_close("probabilities", &probabilities, &golden.get("activation.dense2"));
+        let results: Vec<f32> = gpu.read(network.results()).expect("read");
+        let loss: f32 = results.chunks(2).take(BATCH).map(|r| r[0]).sum::<f32>() / BATCH as f32;
+        assert_close("loss", &[loss], &golden.get("loss"));
+        for tensor in network.gradients().expect("read").0 {
+            let name = format!("gradient.{}", tensor.name);
+            assert_close(&format!("{:?} {name}", gpu.body()), &tensor.data, &golden.get(&name));
+        }
+    }
+}
+
+#[test]
+fn weights_after_one_and_five_steps_agree_with_keras() {
+    let golden = Golden::open();
+    let batch = batch(&golden);
+    let all = [
+        ("adam", OptimizerSettings::Adam),
+        ("sgd", OptimizerSettings::Sgd { momentum: 0.0, nesterov: false }),
+        ("sgd_momentum", OptimizerSettings::Sgd { momentum: 0.9, nesterov: false }),
+        ("sgd_nesterov", OptimizerSettings::Sgd { momentum: 0.9, nesterov: true }),
+        ("rmsprop", OptimizerSettings::RmsProp),
+    ];
+    for gpu in bodies() {
+        let pixels = gpu.buffer_with("pixels", &batch.pixels).expect("room");
+        for (name, settings) in all {
+            let network = Network::new(&gpu, &spec(), BATCH as u32, settings.purpose(), &golden.weights("weights"));
+            let network = network.expect("it fits");
+            let plan = network.training_plan(&pixels).expect("it is for training");
+            let schedule = Schedule { learning_rate: settings.default_learning_rate() };
+            let mut losses = Vec::new();
+            for step in 0..5 {
+                let rate = settings.rate(schedule.at(step), step);
+                let step_settings = glowworm::model::StepSettings { seed: 0, step: step as u32, rate };
+                network.set_batch(step_settings, &batch.samples, &batch.labels);
+                plan.submit(&gpu, None).expect("it runs");
+                let results: Vec<f32> = gpu.read(network.results()).expect("read");
+                losses.push(results.chunks(2).take(BATCH).map(|r| r[0]).sum::<f32>() / BATCH as f32);
+                if step == 0 || step == 4 {
+                    for tensor in network.weights().expect("read").0 {
+                        let key = format!("{name}.after{}.{}", step + 1, tensor.name);
+                        assert_close(&format!("{:?} {key}", gpu.body()), &tensor.data, &golden.get(&key));
+                    }
+                }
+            }
+            assert_close(&format!("{name} losses"), &losses, &golden.get(&format!("{name}.losses")));
+        }
+    }
+}
