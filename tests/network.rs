@@ -86,7 +86,7 @@ fn activations_loss_and_gradients_agree_with_keras() {
         let network = Network::new(&gpu, &spec(), BATCH as u32, purpose, &golden.weights("weights")).expect("it fits");
         let pixels = gpu.buffer_with("pixels", &batch.pixels).expect("room");
         network.set_batch(Default::default(), &batch.samples, &batch.labels);
-        network.gradient_plan(&pixels).and_then(|p| Ok(p.submit(&gpu, None)?)).expect("it runs");
+        network.gradient_plan(&pixels).and_then(|p| Ok(p.submit(&gpu, &mut [])?)).expect("it runs");
 
         let names = ["max_pooling2d", "max_pooling2d_1", "max_pooling2d_2", "dense1"];
         for (tensor, name) in network.activations().expect("read").iter().zip(names) {
@@ -128,7 +128,7 @@ fn weights_after_one_and_five_steps_agree_with_keras() {
                 let rate = settings.rate(schedule.at(step), step);
                 let step_settings = glowworm::model::StepSettings { seed: 0, step: step as u32, rate };
                 network.set_batch(step_settings, &batch.samples, &batch.labels);
-                plan.submit(&gpu, None).expect("it runs");
+                plan.submit(&gpu, &mut []).expect("it runs");
                 let results: Vec<f32> = gpu.read(network.results()).expect("read");
                 losses.push(results.chunks(2).take(BATCH).map(|r| r[0]).sum::<f32>() / BATCH as f32);
                 if step == 0 || step == 4 {

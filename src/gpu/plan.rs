@@ -45,11 +45,11 @@ impl Plan {
         &self.dispatches
     }
 
-    /// Encodes the list and submits it; what `readback` asks for is copied out after the last dispatch.
+    /// Encodes the list and submits it; what each of `readbacks` asks for is copied out after the last dispatch.
     ///
     /// # Errors
     /// [`GpuError::Device`] if the driver reported a fault.
-    pub fn submit(&self, gpu: &Gpu, readback: Option<&mut Readback>) -> Result<(), GpuError> {
+    pub fn submit(&self, gpu: &Gpu, readbacks: &mut [&mut Readback]) -> Result<(), GpuError> {
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -59,11 +59,12 @@ impl Plan {
                 pass.dispatch_workgroups(dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
             }
         }
-        match readback {
-            None => {
-                gpu.queue().submit([encoder.finish()]);
-            }
-            Some(readback) => readback.submit(gpu, encoder)?,
+        for readback in readbacks.iter_mut() {
+            readback.copy(gpu, &mut encoder)?;
+        }
+        gpu.queue().submit([encoder.finish()]);
+        for readback in readbacks {
+            readback.map();
         }
         gpu.check_fault()
     }

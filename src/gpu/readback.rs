@@ -16,6 +16,7 @@ pub struct Readback {
     source: Buffer,
     bytes: u64,
     idle: Vec<wgpu::Buffer>,
+    recorded: Option<wgpu::Buffer>,
     under_way: VecDeque<(wgpu::Buffer, Mapped)>,
     arrived: VecDeque<Vec<u8>>,
 }
@@ -38,10 +39,11 @@ impl Readback {
             })
             .collect();
         gpu.check_fault()?;
-        Ok(Readback { source: source.clone(), bytes, idle, under_way: VecDeque::new(), arrived: VecDeque::new() })
+        Ok(Readback { source: source.clone(), bytes, idle, recorded: None, under_way: VecDeque::new(), arrived: VecDeque::new() })
     }
 
-    pub(super) fn submit(&mut self, gpu: &Gpu, mut encoder: wgpu::CommandEncoder) -> Result<(), GpuError> {
+    /// Records the copy, after waiting for the oldest one if all buffers are under way.
+    pub(super) fn copy(&mut self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder) -> Result<(), GpuError> {
         let buffer = match self.idle.pop() {
             Some(buffer) => buffer,
             None => {
@@ -51,14 +53,19 @@ impl Readback {
             }
         };
         encoder.copy_buffer_to_buffer(self.source.raw(), 0, &buffer, 0, self.bytes);
-        gpu.queue().submit([encoder.finish()]);
+        self.recorded = Some(buffer);
+        Ok(())
+    }
+
+    /// Asks for the recorded copy, once it has been submitted.
+    pub(super) fn map(&mut self) {
+        let Some(buffer) = self.recorded.take() else { return };
         let (sender, receiver) = oneshot_channel();
         buffer.map_async(wgpu::MapMode::Read, .., move |result| {
             // The receiver is gone only when the ring was dropped: then nobody waits for the answer.
             let _ = sender.send(result);
         });
         self.under_way.push_back((buffer, receiver));
-        Ok(())
     }
 
     /// Takes in what has arrived; with `wait`, the oldest copy under way is waited for.
@@ -118,7 +125,7 @@ impl Gpu {
     /// [`GpuError::Device`].
     pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer) -> Result<Vec<T>, GpuError> {
         let mut readback = Readback::new(self, buffer, buffer.bytes(), 1)?;
-        super::Plan::new().submit(self, Some(&mut readback))?;
+        super::Plan::new().submit(self, &mut [&mut readback])?;
         let mut results = readback.finish(self)?;
         let bytes = results.pop().ok_or_else(|| self.fault("a result never arrived".to_owned()))?;
         Ok(bytemuck::pod_collect_to_vec(&bytes))

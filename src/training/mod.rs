@@ -1,5 +1,10 @@
-//! The training loop and what it needs: settings of the optimisers, the learning rate's schedule, augmentation.
+//! The training loop and what it needs: pictures within the device's reach, settings of the optimisers, augmentation.
 
+mod augmentation;
+mod images;
 mod optimizer;
+mod trainer;
 
+pub use images::Images;
 pub use optimizer::{OptimizerSettings, Schedule};
+pub use trainer::{Answers, Ended, Running, Trainer, answer};

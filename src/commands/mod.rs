@@ -1,0 +1,117 @@
+//! One file a subcommand.
+
+pub mod devices;
+pub mod evaluate;
+pub mod predict;
+pub mod train;
+
+mod run_folder;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use thiserror::Error;
+
+use crate::data::DataError;
+use crate::gpu::{Gpu, GpuError};
+use crate::model::ModelError;
+use crate::report::ReportError;
+
+pub use run_folder::{RunFolder, Settings};
+
+/// Trains image classifiers on any GPU with WGSL shaders, and says how well they do.
+#[derive(Parser)]
+#[command(name = "glowworm", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Train a network on a folder of pictures (without options: on the drawn set in data/insects)
+    Train(train::TrainArgs),
+    /// Measure a trained network on the test pictures
+    Evaluate(evaluate::EvaluateArgs),
+    /// Say what is on pictures, with percentages
+    Predict(predict::PredictArgs),
+    /// List the graphics adapters of this machine
+    Devices(devices::DevicesArgs),
+}
+
+/// What every command that computes takes.
+#[derive(Args, Clone)]
+pub struct DeviceArgs {
+    /// Adapter to use: a part of its name, as `glowworm devices` lists it
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+}
+
+impl DeviceArgs {
+    /// Opens the adapter.
+    ///
+    /// # Errors
+    /// [`GpuError`].
+    pub fn open(&self) -> Result<Gpu, GpuError> {
+        Gpu::open(self.device.as_deref())
+    }
+}
+
+/// Everything that a command can fail with.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// Pictures and folders.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The adapter.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// The network or its weights.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Tables and pictures of results.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// A file of a run.
+    #[error("{path}: {reason}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// The training went astray.
+    #[error(
+        "the loss of step {step} is not a finite number: training has diverged and was stopped. \
+         A smaller --learning-rate usually helps (it was {learning_rate}). {kept}"
+    )]
+    Diverged {
+        /// The step, from 1.
+        step: u64,
+        /// Its learning rate.
+        learning_rate: f64,
+        /// What was kept of the run.
+        kept: String,
+    },
+    /// An option's value makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The user asked to stop.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`CommandError`].
+pub fn run(cli: Cli) -> Result<(), CommandError> {
+    match cli.command {
+        Command::Train(args) => train::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Devices(args) => devices::run(&args),
+    }
+}

@@ -1,0 +1,133 @@
+//! A run's folder: its settings, history, curves and weights.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::CommandError;
+use crate::files::write_atomically;
+use crate::model::{Metadata, NetworkSpec, Weights};
+use crate::training::OptimizerSettings;
+
+/// What a run was started with, as `settings.toml` keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Version of glowworm.
+    pub version: String,
+    /// The data set's folder.
+    pub data: PathBuf,
+    /// Side of the pictures, in pixels.
+    pub image_size: u32,
+    /// Epochs asked for.
+    pub epochs: usize,
+    /// Pictures in a batch.
+    pub batch_size: u32,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Seed of weights, order, augmentation, dropout and split.
+    pub seed: u64,
+    /// Whether pictures were flipped and turned.
+    pub augment: bool,
+    /// Share of the pictures kept for validation when the data set has no test folder.
+    pub validation_split: f64,
+    /// Whether training files that also stand in the test folder were left out.
+    pub exclude_duplicates_of_test: bool,
+    /// The adapter.
+    pub adapter: String,
+    /// The adapter's driver.
+    pub driver: String,
+    /// Optimiser and its constants.
+    pub optimizer: OptimizerSettings,
+    /// Input size and layers.
+    pub network: NetworkSpec,
+}
+
+/// The folder of one run.
+#[derive(Clone, Debug)]
+pub struct RunFolder(PathBuf);
+
+fn fail(path: &Path, reason: impl std::fmt::Display) -> CommandError {
+    CommandError::File { path: path.to_owned(), reason: reason.to_string() }
+}
+
+impl RunFolder {
+    /// Makes a folder for a new run: `out`, or the first free `runs/<name>-<number>`.
+    ///
+    /// # Errors
+    /// [`CommandError::File`] if `out` already holds something, or the folder cannot be made.
+    pub fn create(out: Option<&Path>, name: &str) -> Result<RunFolder, CommandError> {
+        if let Some(out) = out {
+            if out.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+                return Err(fail(out, "it already holds something, and nothing is ever overwritten; give --out a new folder"));
+            }
+            std::fs::create_dir_all(out).map_err(|e| fail(out, format!("the folder cannot be made: {e}")))?;
+            return Ok(RunFolder(out.to_owned()));
+        }
+        let runs = Path::new("runs");
+        std::fs::create_dir_all(runs).map_err(|e| fail(runs, format!("the folder cannot be made: {e}")))?;
+        for number in 1.. {
+            let path = runs.join(format!("{name}-{number}"));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Ok(RunFolder(path)),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(fail(&path, format!("the folder cannot be made: {e}"))),
+            }
+        }
+        Err(fail(runs, "no free name is left"))
+    }
+
+    /// An existing run's folder.
+    ///
+    /// # Errors
+    /// [`CommandError::File`] if it is none.
+    pub fn open(path: &Path) -> Result<RunFolder, CommandError> {
+        if !path.is_dir() {
+            return Err(fail(path, "there is no such run folder; `glowworm train` makes one under runs/"));
+        }
+        let run = RunFolder(path.to_owned());
+        if !run.file("model.safetensors").exists() {
+            return Err(fail(path, "it holds no model.safetensors: it is not a run folder, or the run never finished an epoch"));
+        }
+        Ok(run)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file of the run.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes `settings.toml`.
+    ///
+    /// # Errors
+    /// [`CommandError::File`].
+    pub fn write_settings(&self, settings: &Settings) -> Result<(), CommandError> {
+        let path = self.file("settings.toml");
+        let text = toml::to_string(settings).map_err(|e| fail(&path, e))?;
+        write_atomically(&path, text.as_bytes()).map_err(|e| fail(&path, format!("it cannot be written: {e}")))
+    }
+
+    /// Reads `settings.toml`.
+    ///
+    /// # Errors
+    /// [`CommandError::File`].
+    pub fn settings(&self) -> Result<Settings, CommandError> {
+        let path = self.file("settings.toml");
+        let text = std::fs::read_to_string(&path).map_err(|e| fail(&path, format!("it cannot be read: {e}")))?;
+        toml::from_str(&text).map_err(|e| fail(&path, format!("it is not the settings of a run: {e}")))
+    }
+
+    /// The weights: the best epoch's, or the last one's.
+    ///
+    /// # Errors
+    /// [`CommandError::Model`].
+    pub fn weights(&self, last: bool) -> Result<(Weights, Metadata), CommandError> {
+        let best = self.file("best.safetensors");
+        let path = if last || !best.exists() { self.file("model.safetensors") } else { best };
+        Ok(Weights::load(&path)?)
+    }
+}

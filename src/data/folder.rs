@@ -1,0 +1,236 @@
+//! Folders as data sets: one sub-folder for each class, as Keras's `image_dataset_from_directory` reads them.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use rand::seq::SliceRandom;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::DataError;
+
+const EXTENSIONS: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+
+/// A picture and its class's number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The file.
+    pub path: PathBuf,
+    /// Index into the classes.
+    pub label: usize,
+}
+
+/// Training and test pictures with their classes.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// The classes' names, in code-point order.
+    pub classes: Vec<String>,
+    /// Pictures to learn from, class by class, sorted by path.
+    pub train: Vec<Sample>,
+    /// Pictures to measure on.
+    pub test: Vec<Sample>,
+    /// Whether the test pictures were split off from the others, for want of a test folder.
+    pub test_is_split: bool,
+    /// Sentences that the user should read.
+    pub notes: Vec<String>,
+}
+
+/// How to open a data set.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Share of each class kept for testing when there is no test folder, between 0 and 1.
+    pub validation_split: f64,
+    /// Seed of the split.
+    pub seed: u64,
+    /// Leave out training files whose content also stands in the test folder.
+    pub exclude_duplicates_of_test: bool,
+}
+
+/// Opens `root`: `train/<class>/…` with or without `test/<class>/…`, or the classes themselves.
+///
+/// # Errors
+/// [`DataError`] for a path that is not there, no or a single class, an empty class, a test class without training.
+pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let train_folder = if root.join("train").is_dir() { root.join("train") } else { root.to_owned() };
+    let test_folder = root.join("test");
+    let has_test = train_folder != root && test_folder.is_dir();
+    let classes = class_folders(&train_folder)?;
+    if let [class] = &classes[..] {
+        return Err(DataError::SingleClass { folder: train_folder, class: class.clone() });
+    }
+    let mut notes = Vec::new();
+    let mut train = Vec::new();
+    for (label, class) in classes.iter().enumerate() {
+        let images = images_below(&train_folder.join(class))?;
+        if images.is_empty() {
+            return Err(DataError::EmptyClass { folder: train_folder, class: class.clone() });
+        }
+        train.extend(images.into_iter().map(|path| Sample { path, label }));
+    }
+    if !has_test {
+        let (train, test) = split(&train, &classes, options)?;
+        notes.push(format!(
+            "there is no test folder: {} of {} pictures, {} of each class, are kept for testing (seed {})",
+            test.len(), train.len() + test.len(), percent(options.validation_split), options.seed,
+        ));
+        return Ok(Dataset { classes, train, test, test_is_split: true, notes });
+    }
+    let mut test = Vec::new();
+    let tested = class_folders(&test_folder)?;
+    if let Some(class) = tested.iter().find(|c| !classes.contains(c)) {
+        return Err(DataError::UnknownClass { folder: test_folder, class: class.clone(), train: train_folder });
+    }
+    for (label, class) in classes.iter().enumerate() {
+        let images = if tested.contains(class) { images_below(&test_folder.join(class))? } else { Vec::new() };
+        if images.is_empty() {
+            notes.push(format!("{} has no pictures of the class \"{class}\"", test_folder.display()));
+        }
+        test.extend(images.into_iter().map(|path| Sample { path, label }));
+    }
+    if test.is_empty() {
+        return Err(DataError::NoImages(test_folder));
+    }
+    if options.exclude_duplicates_of_test {
+        let before = train.len();
+        train = without_copies(train, &test)?;
+        notes.push(format!("{} training files were left out: copies of them stand in the test folder", before - train.len()));
+        for (label, class) in classes.iter().enumerate() {
+            if !train.iter().any(|s| s.label == label) {
+                return Err(DataError::EmptyClass { folder: train_folder, class: class.clone() });
+            }
+        }
+    }
+    Ok(Dataset { classes, train, test, test_is_split: false, notes })
+}
+
+/// A file as it is, or the pictures of a folder, sorted.
+///
+/// # Errors
+/// [`DataError::Missing`], [`DataError::NoImages`], [`DataError::Unreadable`].
+pub fn list_images(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if path.is_dir() {
+        let images = images_below(path)?;
+        return if images.is_empty() { Err(DataError::NoImages(path.to_owned())) } else { Ok(images) };
+    }
+    if !path.exists() {
+        return Err(DataError::Missing(path.to_owned()));
+    }
+    Ok(vec![path.to_owned()])
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let unreadable = |e: std::io::Error| DataError::Unreadable { path: folder.to_owned(), reason: e.to_string() };
+    let mut all = Vec::new();
+    for entry in folder.read_dir().map_err(unreadable)? {
+        all.push(entry.map_err(unreadable)?.path());
+    }
+    all.sort();
+    Ok(all)
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
+fn class_folders(folder: &Path) -> Result<Vec<String>, DataError> {
+    if !folder.exists() {
+        return Err(DataError::Missing(folder.to_owned()));
+    }
+    if !folder.is_dir() {
+        return Err(DataError::NotAFolder(folder.to_owned()));
+    }
+    let mut classes = Vec::new();
+    for path in entries(folder)? {
+        if !path.is_dir() || is_hidden(&path) {
+            continue;
+        }
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some(name) => classes.push(name.to_owned()),
+            None => {
+                let reason = "the folder's name is not UTF-8 and cannot name a class; rename it".to_owned();
+                return Err(DataError::Unreadable { path, reason });
+            }
+        }
+    }
+    // Rust compares strings by UTF-8 bytes, which is code-point order.
+    classes.sort();
+    if classes.is_empty() { Err(DataError::NoClasses(folder.to_owned())) } else { Ok(classes) }
+}
+
+/// The pictures in a folder and the folders below it, sorted; a folder that links back to itself is entered once.
+fn images_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut images = Vec::new();
+    let mut seen = HashSet::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        if !seen.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone())) {
+            continue;
+        }
+        for path in entries(&folder)? {
+            if is_hidden(&path) {
+                continue;
+            }
+            let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if EXTENSIONS.contains(&extension.as_str()) {
+                images.push(path);
+            }
+        }
+    }
+    images.sort();
+    Ok(images)
+}
+
+fn split(all: &[Sample], classes: &[String], options: &OpenOptions) -> Result<(Vec<Sample>, Vec<Sample>), DataError> {
+    let share = options.validation_split;
+    if !(share > 0.0 && share < 1.0) {
+        return Err(DataError::Split(share));
+    }
+    let (mut train, mut test) = (Vec::new(), Vec::new());
+    for (label, class) in classes.iter().enumerate() {
+        let mut members: Vec<&Sample> = all.iter().filter(|s| s.label == label).collect();
+        if members.len() < 2 {
+            return Err(DataError::TooSmall { class: class.clone(), count: members.len() });
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(options.seed);
+        random.set_stream(label as u64);
+        members.shuffle(&mut random);
+        let kept = ((members.len() as f64 * share).round() as usize).clamp(1, members.len() - 1);
+        test.extend(members[..kept].iter().map(|s| (*s).clone()));
+        train.extend(members[kept..].iter().map(|s| (*s).clone()));
+    }
+    let by_path = |a: &Sample, b: &Sample| (a.label, &a.path).cmp(&(b.label, &b.path));
+    train.sort_by(by_path);
+    test.sort_by(by_path);
+    Ok((train, test))
+}
+
+/// The samples whose bytes equal those of no file in `others`.
+fn without_copies(samples: Vec<Sample>, others: &[Sample]) -> Result<Vec<Sample>, DataError> {
+    let unreadable = |path: &Path, e: std::io::Error| DataError::Unreadable { path: path.to_owned(), reason: e.to_string() };
+    let size = |path: &Path| path.metadata().map(|m| m.len()).map_err(|e| unreadable(path, e));
+    let read = |path: &Path| std::fs::read(path).map_err(|e| unreadable(path, e));
+    let mut by_size: HashMap<u64, Vec<&Path>> = HashMap::new();
+    for other in others {
+        by_size.entry(size(&other.path)?).or_default().push(&other.path);
+    }
+    let mut kept = Vec::new();
+    for sample in samples {
+        let mut is_copy = false;
+        if let Some(candidates) = by_size.get(&size(&sample.path)?) {
+            let bytes = read(&sample.path)?;
+            for candidate in candidates {
+                is_copy = is_copy || read(candidate)? == bytes;
+            }
+        }
+        if !is_copy {
+            kept.push(sample);
+        }
+    }
+    Ok(kept)
+}

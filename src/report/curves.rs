@@ -1,0 +1,232 @@
+//! Accuracy and loss against epochs, as a picture.
+
+use std::path::Path;
+use std::sync::Once;
+
+use image::RgbImage;
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
+use plotters::prelude::*;
+use plotters::style::FontStyle;
+
+use super::{Epoch, History, ReportError};
+use crate::files::write_atomically;
+
+const SIZE: (u32, u32) = (1500, 640);
+
+/// Blue and orange of Okabe and Ito's palette: told apart with any kind of colour vision.
+const TRAIN: RGBColor = RGBColor(0, 114, 178);
+const TEST: RGBColor = RGBColor(213, 94, 0);
+
+fn register_font() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let font = include_bytes!("font/OpenSans-Regular.ttf");
+        // Registering fails only for a broken font file, which the tests would show.
+        let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, font);
+    });
+}
+
+/// A step between ticks from 1, 2, 5, 10, … that gives at most `most` of them.
+fn tick_step(range: f64, most: f64) -> f64 {
+    let raw = (range / most).max(1e-9);
+    let power = 10f64.powf(raw.log10().floor());
+    [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= raw).unwrap_or(10.0 * power)
+}
+
+type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type Failed = Box<dyn std::error::Error>;
+
+struct Panel<'a> {
+    title: &'a str,
+    /// Training and test value of an epoch.
+    values: fn(&Epoch) -> (f64, Option<f64>),
+    /// Text of a tick or a value.
+    text: fn(f64) -> String,
+    /// Range that is always shown.
+    floor: (f64, f64),
+    /// Whether a larger value is better.
+    rising: bool,
+}
+
+fn draw_panel(area: &Area, history: &History, panel: &Panel) -> Result<(), Failed> {
+    let finite = |v: &f64| v.is_finite();
+    let all = history.0.iter().flat_map(|e| [Some((panel.values)(e).0), (panel.values)(e).1]).flatten().filter(finite);
+    let (low, high) = all.fold(panel.floor, |(low, high), v| (low.min(v), high.max(v)));
+    let step = tick_step(high - low, 6.0);
+    let (low, high) = ((low / step).floor() * step, (high / step).ceil() * step);
+    let epochs = history.0.len().max(1) as f64;
+    // A lone epoch stands in the middle of its axis.
+    let (first, last) = if epochs < 2.0 { (0.0, 2.0) } else { (1.0, epochs) };
+    let mut chart = ChartBuilder::on(area)
+        .caption(panel.title, ("sans-serif", 30))
+        .margin(20)
+        .x_label_area_size(60)
+        .y_label_area_size(80)
+        .build_cartesian_2d(
+            Axis { from: first, to: last, step: tick_step(last - first, 12.0).max(1.0) },
+            Axis { from: low, to: high, step },
+        )?;
+    chart
+        .configure_mesh()
+        .x_desc("epoch")
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(RGBColor(225, 225, 225))
+        .axis_style(RGBColor(120, 120, 120))
+        .label_style(("sans-serif", 20))
+        .axis_desc_style(("sans-serif", 22))
+        .x_label_formatter(&|v| format!("{v:.0}"))
+        .y_label_formatter(&|v| (panel.text)(*v))
+        .draw()?;
+    let train: Vec<(f64, f64)> = history.0.iter().map(|e| (e.epoch as f64, (panel.values)(e).0)).collect();
+    let test: Vec<(f64, f64)> =
+        history.0.iter().filter_map(|e| Some((e.epoch as f64, (panel.values)(e).1?))).collect();
+    for (name, colour, points) in [("training", TRAIN, train), ("test", TEST, test.clone())] {
+        let style = colour.stroke_width(3);
+        // A value that is no number breaks the line: what stands on either side is drawn apart.
+        for (index, part) in points.split(|p| !p.1.is_finite()).filter(|p| !p.is_empty()).enumerate() {
+            let series = chart.draw_series(LineSeries::new(part.iter().copied(), style))?;
+            if index == 0 {
+                series.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 30, y)], style));
+            }
+            let size = if points.len() <= 30 { 4 } else { 0 };
+            chart.draw_series(part.iter().map(|p| Circle::new(*p, size, colour.filled())))?;
+        }
+    }
+    let better = |a: f64, b: f64| if panel.rising { a > b } else { a < b };
+    let best = test.iter().filter(|p| p.1.is_finite()).fold(None::<(f64, f64)>, |best, p| match best {
+        Some(b) if !better(p.1, b.1) => Some(b),
+        _ => Some(*p),
+    });
+    if let Some(best) = best {
+        chart.draw_series([Circle::new(best, 9, TEST.stroke_width(2))])?;
+        let text = format!("{} in epoch {}", (panel.text)(best.1), best.0);
+        // Beside the ring, on the side with more room, and away from the line.
+        let (dx, dy) = (if best.0 - first > (last - first) / 2.0 { -14 - 9 * text.len() as i32 } else { 14 }, if panel.rising { -26 } else { 8 });
+        chart.draw_series([EmptyElement::at(best) + Text::new(text, (dx, dy), ("sans-serif", 20).into_font().color(&TEST))])?;
+    }
+    chart
+        .configure_series_labels()
+        .position(if panel.rising { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::UpperRight })
+        .background_style(WHITE.mix(0.9))
+        .border_style(RGBColor(200, 200, 200))
+        .label_font(("sans-serif", 20))
+        .legend_area_size(36)
+        .margin(12)
+        .draw()?;
+    Ok(())
+}
+
+/// A linear axis with a tick at every multiple of `step`.
+struct Axis {
+    from: f64,
+    to: f64,
+    step: f64,
+}
+
+impl Ranged for Axis {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn range(&self) -> std::ops::Range<f64> {
+        self.from..self.to
+    }
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        let share = (value - self.from) / (self.to - self.from);
+        limit.0 + (f64::from(limit.1 - limit.0) * share).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        let first = (self.from / self.step - 1e-9).ceil();
+        (0..).map(|i| (first + f64::from(i)) * self.step).take_while(|v| *v <= self.to + 1e-9).collect()
+    }
+}
+
+fn draw_into(bytes: &mut [u8], history: &History, title: &str) -> Result<(), Failed> {
+    let root = BitMapBackend::with_buffer(bytes, SIZE).into_drawing_area();
+    root.fill(&WHITE)?;
+    let root = root.titled(title, ("sans-serif", 22).into_font().color(&RGBColor(90, 90, 90)))?;
+    let (left, right) = root.split_horizontally((SIZE.0 / 2) as i32);
+    let accuracy = Panel {
+        title: "Accuracy",
+        values: |e| (e.accuracy, e.val_accuracy),
+        text: |v| format!("{:.0} %", 100.0 * v),
+        floor: (1.0, 1.0),
+        rising: true,
+    };
+    let loss = Panel {
+        title: "Loss (mean cross-entropy)",
+        values: |e| (e.loss, e.val_loss),
+        text: |v| format!("{v:.2}"),
+        floor: (0.0, 0.0),
+        rising: false,
+    };
+    draw_panel(&left, history, &accuracy)?;
+    draw_panel(&right, history, &loss)?;
+    root.present()?;
+    Ok(())
+}
+
+/// Draws two panels, accuracy and loss, with a line for training and one for the test pictures, and a ring around the
+/// best test value.
+///
+/// # Errors
+/// The drawing library's message.
+pub fn draw(history: &History, title: &str) -> Result<RgbImage, String> {
+    register_font();
+    let mut bytes = vec![255; (SIZE.0 * SIZE.1 * 3) as usize];
+    draw_into(&mut bytes, history, title).map_err(|e| e.to_string())?;
+    RgbImage::from_raw(SIZE.0, SIZE.1, bytes).ok_or_else(|| "the picture has the wrong size".to_owned())
+}
+
+/// Writes [`draw`]'s picture as a PNG.
+///
+/// # Errors
+/// [`ReportError::Write`].
+pub fn write(history: &History, title: &str, path: &Path) -> Result<(), ReportError> {
+    let fail = |reason: String| ReportError::Write { path: path.to_owned(), reason };
+    let picture = draw(history, title).map_err(fail)?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|e| fail(e.to_string()))?;
+    write_atomically(path, bytes.get_ref()).map_err(|e| fail(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(epochs: usize, hole: bool) -> History {
+        let value = |n: usize| if hole && n == 2 { f64::NAN } else { 1.0 / n as f64 };
+        let epoch = |n| Epoch {
+            epoch: n,
+            loss: value(n),
+            accuracy: 1.0 - value(n) / 2.0,
+            val_loss: (!hole).then(|| 1.1 * value(n)),
+            val_accuracy: (!hole).then(|| 0.9 - value(n) / 2.0),
+            seconds: 1.0,
+        };
+        History((1..=epochs).map(epoch).collect())
+    }
+
+    #[test]
+    fn any_number_of_epochs_can_be_drawn_and_leaves_ink_of_both_colours() {
+        for epochs in [0, 1, 2, 25, 500] {
+            let picture = draw(&history(epochs, false), "a run").expect("it draws");
+            let has = |c: RGBColor| picture.pixels().any(|p| p.0 == [c.0, c.1, c.2]);
+            assert_eq!((has(TRAIN), has(TEST)), (epochs > 0, epochs > 0), "{epochs} epochs");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_or_missing_leaves_a_gap() {
+        draw(&history(5, true), "a run").expect("it draws");
+    }
+
+    #[test]
+    fn ticks_are_round_numbers() {
+        assert_eq!(tick_step(1.0, 6.0), 0.2);
+        assert_eq!(tick_step(24.0, 12.0), 2.0);
+        assert_eq!(tick_step(0.07, 6.0), 0.02);
+    }
+}

@@ -1,0 +1,107 @@
+//! The progress of an epoch as people know it from Keras, and of other long work.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Epoch;
+
+/// How to show progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A bar that moves: for terminals.
+    Bar,
+    /// One line an epoch: for files and pipes.
+    Plain,
+    /// Nothing.
+    Quiet,
+}
+
+impl Output {
+    /// A bar on a terminal, lines elsewhere, nothing if `quiet`.
+    pub fn detect(quiet: bool) -> Output {
+        match (quiet, std::io::stdout().is_terminal()) {
+            (true, _) => Output::Quiet,
+            (false, true) => Output::Bar,
+            (false, false) => Output::Plain,
+        }
+    }
+}
+
+fn bar(length: usize, template: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stdout_with_hz(10));
+    // The templates below are valid; the default style would do as well.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+    bar
+}
+
+/// The line of one epoch.
+pub struct EpochProgress {
+    output: Output,
+    epochs: usize,
+    steps: usize,
+    start: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl EpochProgress {
+    /// Begins the line of `epoch` (from 1) of `epochs`, with this many steps.
+    pub fn new(output: Output, epoch: usize, epochs: usize, steps: usize) -> EpochProgress {
+        let bar = (output == Output::Bar).then(|| {
+            println!("Epoch {epoch}/{epochs}");
+            bar(steps, "{pos}/{len} {bar:30.green/dim} {msg}")
+        });
+        EpochProgress { output, epochs, steps, start: Instant::now(), bar }
+    }
+
+    /// Shows that `done` steps are done, with the running means so far.
+    pub fn step(&mut self, done: usize, loss: f64, accuracy: f64) {
+        let Some(bar) = &self.bar else { return };
+        let each = self.start.elapsed().as_secs_f64() / done.max(1) as f64;
+        let left = each * self.steps.saturating_sub(done) as f64;
+        bar.set_message(format!("{left:.0}s left  {:.0}ms/step  loss: {loss:.4}  accuracy: {accuracy:.4}", 1e3 * each));
+        bar.set_position(done as u64);
+    }
+
+    /// Ends the line with the epoch's figures.
+    pub fn finish(&mut self, epoch: &Epoch) {
+        let value = |name: &str, v: Option<f64>| v.map_or(String::new(), |v| format!("  {name}: {v:.4}"));
+        let figures = format!(
+            "loss: {:.4}  accuracy: {:.4}{}{}",
+            epoch.loss, epoch.accuracy, value("val_loss", epoch.val_loss), value("val_accuracy", epoch.val_accuracy)
+        );
+        match (&self.bar, self.output) {
+            (Some(bar), _) => {
+                let each = 1e3 * epoch.seconds / self.steps.max(1) as f64;
+                bar.set_position(self.steps as u64);
+                bar.finish_with_message(format!("{:.1}s {each:.0}ms/step  {figures}", epoch.seconds));
+            }
+            (None, Output::Plain) => println!("epoch {}/{}  {:.1}s  {figures}", epoch.epoch, self.epochs, epoch.seconds),
+            _ => {}
+        }
+    }
+
+    /// Leaves the line as it is, for an epoch that was not finished.
+    pub fn abandon(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+}
+
+/// Progress of counted work: call it with the number done. It appears on terminals, when the work lasts.
+pub fn counter(output: Output, label: &str, total: usize) -> impl Fn(usize) + Sync {
+    let bar = (output == Output::Bar).then(|| bar(total, &format!("{label} {{pos}}/{{len}} {{bar:30.green/dim}} {{eta}} left")));
+    let start = Instant::now();
+    move |done| {
+        let Some(bar) = &bar else { return };
+        if done >= total {
+            bar.finish_and_clear();
+        } else if start.elapsed() > Duration::from_millis(400) {
+            bar.set_position(done as u64);
+        }
+    }
+}
