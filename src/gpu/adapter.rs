@@ -47,6 +47,7 @@ struct Inner {
     queue: wgpu::Queue,
     summary: AdapterSummary,
     body: Body,
+    edit: Option<(&'static str, &'static str)>,
     kernels: Mutex<HashMap<(&'static str, &'static str), Arc<Kernel>>>,
     fault: Arc<Mutex<Option<String>>>,
 }
@@ -165,21 +166,37 @@ impl Gpu {
         });
         let eight_lanes = summary.subgroup == (8, 8) && features.contains(wgpu::Features::SUBGROUP);
         let body = if summary.kind == "software" && eight_lanes { Body::Lanes } else { Body::Tiles };
-        Ok(Gpu { inner: Arc::new(Inner { device, queue, summary, body, kernels: Mutex::default(), fault }) })
+        Ok(Gpu { inner: Arc::new(Inner { device, queue, summary, body, edit: None, kernels: Mutex::default(), fault }) })
     }
 
     /// The same device with the given kernel bodies: the tests run both wherever they can.
     pub fn with_body(&self, body: Body) -> Gpu {
+        self.variant(body, None)
+    }
+
+    /// The same device, with `from` replaced by `to` in the text of every shader: the tests break a kernel on purpose to
+    /// see that they notice. A shader without `from` in its text is an error.
+    #[doc(hidden)]
+    pub fn with_edit(&self, from: &'static str, to: &'static str) -> Gpu {
+        self.variant(self.body(), Some((from, to)))
+    }
+
+    fn variant(&self, body: Body, edit: Option<(&'static str, &'static str)>) -> Gpu {
         Gpu {
             inner: Arc::new(Inner {
                 device: self.inner.device.clone(),
                 queue: self.inner.queue.clone(),
                 summary: self.inner.summary.clone(),
                 body,
+                edit,
                 kernels: Mutex::default(),
                 fault: self.inner.fault.clone(),
             }),
         }
+    }
+
+    pub(super) fn edit(&self) -> Option<(&'static str, &'static str)> {
+        self.inner.edit
     }
 
     /// Which bodies of the heavy kernels this adapter runs.

@@ -30,7 +30,13 @@ impl Kernel {
     pub(super) fn new(gpu: &Gpu, source: Source, entry: &'static str) -> Result<Kernel, GpuError> {
         let label = format!("{}:{entry}", source.name);
         let fail = |reason: String| GpuError::Shader { shader: label.clone(), reason };
-        let text = source.text();
+        let mut text = source.text();
+        if let Some((from, to)) = gpu.edit() {
+            if !text.contains(from) {
+                return Err(fail(format!("it has no text \"{from}\" to edit")));
+            }
+            text = text.replace(from, to);
+        }
         let reflection = reflect(&text)
             .map_err(fail)?
             .into_iter()

@@ -1,0 +1,18 @@
+//! Every kernel against a plain f64 reference, which is itself held against central differences.
+//!
+//! Each test runs on every body that the adapter has. Outputs are poisoned with NaN beforehand and stand between guard
+//! words; inputs are followed by NaN, so that a read past their end shows in the result. The exact tests use whole
+//! numbers, whose sums do not depend on their order, and compare bits; the others allow what rounding may do. Without an
+//! adapter the tests fail with the command that brings one, unless GLOWWORM_ALLOW_NO_ADAPTER is set: then they say that
+//! they were skipped.
+
+mod augment;
+mod conv;
+mod dense;
+mod dropout;
+mod harness;
+mod optimizer;
+mod reduce;
+mod relu;
+mod shaders;
+mod softmax;

@@ -1,0 +1,79 @@
+//! One step of every optimiser over random parameters. (`tests/network.rs` holds five steps against Keras's figures.)
+
+use glowworm::gpu::Gpu;
+use glowworm::kernels::Step;
+use glowworm::kernels::optimizer::{Optimizer, Parameter, Rule};
+
+use crate::harness::*;
+
+/// New weight and states of one element.
+fn reference(rule: Rule, o: &Optimizer, rate: f64, w: f64, g: f64, m: f64, v: f64) -> [f64; 3] {
+    let (beta1, beta2, epsilon) = (f64::from(o.beta1), f64::from(o.beta2), f64::from(o.epsilon));
+    match rule {
+        Rule::Sgd => [w - rate * g, m, v],
+        Rule::Momentum => {
+            let velocity = beta1 * m - rate * g;
+            [w + if o.nesterov == 1 { beta1 * velocity - rate * g } else { velocity }, velocity, v]
+        }
+        Rule::RmsProp => {
+            let second = beta2 * v + (1.0 - beta2) * g * g;
+            [w - rate * g / (second + epsilon).sqrt(), m, second]
+        }
+        Rule::Adam => {
+            let (first, second) = (m + (g - m) * (1.0 - beta1), v + (g * g - v) * (1.0 - beta2));
+            [w - rate * first / (second.sqrt() + epsilon), first, second]
+        }
+    }
+}
+
+fn check(gpu: &Gpu, rule: Rule, nesterov: bool, quads: usize) {
+    let mut random = Random::new(quads as u64);
+    let mut draw = || random.floats(quads * 4);
+    let (w, g, m) = (draw(), draw(), draw());
+    let v: Vec<f64> = draw().iter().map(|v| v.abs()).collect();
+    let optimizer = Optimizer { quads: quads as u32, beta1: 0.9, beta2: 0.95, epsilon: 1e-7, nesterov: u32::from(nesterov) };
+    let rate = 0.01f32;
+    let step = gpu.uniform(&Step { rate, ..Step::default() }).expect("room");
+    let buffer = |values: &[f64]| input(gpu, &values.iter().map(|v| *v as f32).collect::<Vec<_>>());
+    let buffers = [buffer(&w), buffer(&g), buffer(&m), buffer(&v)];
+    let (first, second) = rule.states();
+    let parameter = Parameter {
+        weights: &buffers[0],
+        gradient: &buffers[1],
+        first: first.then_some(&buffers[2]),
+        second: second.then_some(&buffers[3]),
+    };
+    run(gpu, optimizer.step(gpu, rule, &step, &parameter));
+    for (which, buffer) in [(0, &buffers[0]), (1, &buffers[2]), (2, &buffers[3])] {
+        let mut expected = Sums::zeros(quads * 4);
+        for i in 0..quads * 4 {
+            // The inputs are f32s already.
+            expected.value[i] = reference(rule, &optimizer, f64::from(rate), w[i], g[i], m[i], f64::from(v[i] as f32))[which];
+            expected.magnitude[i] = w[i].abs() + g[i].abs() + m[i].abs() + v[i] + f64::from(rate);
+        }
+        let name = format!("{rule:?} nesterov {nesterov}, {quads} quads, output {which}");
+        assert_close(&name, &read(gpu, buffer, quads * 4), &expected, 8);
+    }
+    assert_exact("the gradient is left as it is", &read(gpu, &buffers[1], quads * 4), &g);
+}
+
+#[test]
+fn steps_follow_the_formulas() {
+    for gpu in bodies() {
+        for quads in [1, 63, 64, 65, 1000] {
+            check(&gpu, Rule::Adam, false, quads);
+            check(&gpu, Rule::Sgd, false, quads);
+            check(&gpu, Rule::Momentum, false, quads);
+            check(&gpu, Rule::Momentum, true, quads);
+            check(&gpu, Rule::RmsProp, false, quads);
+        }
+    }
+}
+
+#[test]
+fn a_broken_kernel_is_caught() {
+    for gpu in bodies() {
+        let broken = gpu.with_edit("first * step.rate", "gradient * step.rate");
+        assert_caught("adam", std::panic::AssertUnwindSafe(|| check(&broken, Rule::Adam, false, 20)));
+    }
+}

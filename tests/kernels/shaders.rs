@@ -1,0 +1,54 @@
+//! The shaders as texts: all of them parse and are valid, and none is forgotten.
+
+use std::path::{Path, PathBuf};
+
+use glowworm::gpu::reflect;
+
+fn wgsl_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in folder.read_dir().expect("the folder is there") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() {
+            files.extend(wgsl_files(&path));
+        } else if path.extension().is_some_and(|e| e == "wgsl") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// A body in `shaders/<family>/` is joined to what the bodies share in `shaders/<family>.wgsl`.
+#[test]
+fn every_shader_is_valid() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let files = wgsl_files(&root);
+    assert!(files.len() >= 10, "only {} shaders were found", files.len());
+    for file in files {
+        let mut text = std::fs::read_to_string(&file).expect("it can be read");
+        let folder = file.parent().expect("it lies in a folder");
+        if folder != root {
+            let shared = std::fs::read_to_string(folder.with_extension("wgsl")).expect("the shared part is there");
+            text = shared + "\n" + &text;
+        }
+        reflect(&text).unwrap_or_else(|message| panic!("{}: {message}", file.display()));
+    }
+}
+
+#[test]
+fn bindings_are_read_with_their_names_access_and_members() {
+    let text = "struct Size { rows: u32, scale: f32 }
+        @group(0) @binding(0) var<uniform> size: Size;
+        @group(0) @binding(1) var<storage, read> x: array<f32>;
+        @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+        @group(0) @binding(3) var<storage, read_write> unused: array<f32>;
+        @compute @workgroup_size(8, 2) fn main() { y[size.rows] = x[0] * size.scale; }";
+    let entries = reflect(text).expect("it is valid");
+    let (name, found) = &entries[0];
+    assert_eq!((name.as_str(), found.workgroup_size), ("main", [8, 2, 1]));
+    let names: Vec<(&str, bool)> = found.bindings.iter().map(|b| (b.name.as_str(), b.writable)).collect();
+    assert_eq!(names, [("size", false), ("x", false), ("y", true)]);
+    let members = vec![("rows".to_owned(), 0), ("scale".to_owned(), 4)];
+    assert_eq!(found.bindings[0].uniform, Some(("Size".to_owned(), members)));
+    assert!(reflect("fn main( {").is_err());
+}
