@@ -1,4 +1,39 @@
-//! glowworm
+//! glowworm trains image classifiers with WGSL compute shaders, on any adapter that wgpu reaches.
+//!
+//! # The layers
+//!
+//! `main` → [`commands`] → {[`training`], [`report`], [`data`]} → [`model`] → [`kernels`] → [`gpu`] → wgpu; none knows those
+//! to its left, and a test holds it so.
+//!
+//! - [`gpu`]: adapters, buffers, kernels with their bindings read from the WGSL, plans. The only folder that names wgpu.
+//! - [`kernels`]: a file for each family, with the stem of its shader in `shaders/`: shapes, checks, what to dispatch.
+//! - [`model`]: the list of layers, its shapes on the device, the weights in Keras's layouts, and the plans laid from them.
+//! - [`data`]: folders of pictures, decoding, resizing, and the set that the program draws itself.
+//! - [`training`]: pictures on the device, shuffling and augmentation, the loop, the optimisers' settings.
+//! - [`report`]: progress, tables, curves.
+//!
+//! # A training step
+//!
+//! 1. The host draws which pictures come next and how each is flipped and turned, and writes some hundred bytes.
+//! 2. One submission replays the plan that was laid before the first step; no pipeline or bind group is made in it.
+//! 3. `augment` gathers the batch from the pictures' bytes on the device, turns it and rescales it.
+//! 4. `conv`, `dense` and `dropout` run forward; of a pool only the largest value and a byte saying where it stood is kept.
+//! 5. `softmax` gives loss, hits and the gradient of the logits; the layers' gradients follow in reverse order, each
+//!    element gathered by one invocation and written once, so that equal seeds give equal bits.
+//! 6. `optimizer` updates each parameter; losses come back through a ring of mapped buffers, some steps later.
+//!
+//! ```no_run
+//! use glowworm::{gpu::Gpu, model::{Network, NetworkSpec, Weights}, training::OptimizerSettings};
+//!
+//! let gpu = Gpu::open(None)?;
+//! let spec = NetworkSpec::reference(64, 64, 3);
+//! let network = Network::new(&gpu, &spec, 32, OptimizerSettings::Adam.purpose(), &Weights::initial(&spec, 1))?;
+//! let pixels = gpu.buffer("pictures", 1000 * 64 * 64 * 4)?;
+//! let step = network.training_plan(&pixels)?;
+//! step.submit(&gpu, &mut [])?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 pub mod commands;
 pub mod data;
 pub mod files;

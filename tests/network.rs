@@ -3,7 +3,7 @@
 
 use glowworm::gpu::{Body, Gpu};
 use glowworm::kernels::augment::Sample;
-use glowworm::model::{Layer, Network, NetworkSpec, Purpose, Tensor, Weights};
+use glowworm::model::{Layer, Network, NetworkSpec, Tensor, Weights};
 use glowworm::training::{OptimizerSettings, Schedule};
 use safetensors::SafeTensors;
 
@@ -90,7 +90,11 @@ fn activations_loss_and_gradients_agree_with_keras() {
 
         let names = ["max_pooling2d", "max_pooling2d_1", "max_pooling2d_2", "dense1"];
         for (tensor, name) in network.activations().expect("read").iter().zip(names) {
-            assert_close(&format!("{:?} activation {name}", gpu.body()), &tensor.data, &golden.get(&format!("activation.{name}")));
+            assert_close(
+                &format!("{:?} activation {name}", gpu.body()),
+                &tensor.data,
+                &golden.get(&format!("activation.{name}")),
+            );
         }
         let probabilities: Vec<f32> = gpu.read(network.probabilities()).expect("read");
         let probabilities: Vec<f32> = probabilities.chunks(4).flat_map(|row| row[..3].to_vec()).collect();

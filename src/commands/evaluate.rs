@@ -18,9 +18,9 @@ pub struct EvaluateArgs {
     /// Measure on the pictures of another folder [default: the test pictures of the run]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Take the last epoch's weights in place of the best epoch's
+    /// Take the weights of the epoch that did best on the test pictures (which flatters the score a little), not the last
     #[arg(long)]
-    last: bool,
+    best: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -41,7 +41,7 @@ pub struct EvaluateArgs {
 pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let run = RunFolder::open(&args.run)?;
     let settings = run.settings()?;
-    let (weights, metadata) = run.weights(args.last)?;
+    let (weights, metadata) = run.weights(args.best)?;
     let gpu = args.device.open()?;
     let folder = args.data.as_ref().unwrap_or(&settings.data);
     let options = OpenOptions {

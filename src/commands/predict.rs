@@ -17,9 +17,9 @@ pub struct PredictArgs {
     /// Pictures, or folders of them
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// Take the last epoch's weights in place of the best epoch's
+    /// Take the weights of the epoch that did best on the test pictures (which flatters the score a little), not the last
     #[arg(long)]
-    last: bool,
+    best: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -36,7 +36,7 @@ pub struct PredictArgs {
 /// [`CommandError`].
 pub fn run(args: &PredictArgs) -> Result<(), CommandError> {
     let run = RunFolder::open(&args.run)?;
-    let (weights, metadata) = run.weights(args.last)?;
+    let (weights, metadata) = run.weights(args.best)?;
     let mut samples = Vec::new();
     for path in &args.images {
         samples.extend(data::list_images(path)?.into_iter().map(|path| Sample { path, label: 0 }));

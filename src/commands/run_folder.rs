@@ -58,7 +58,10 @@ impl RunFolder {
     pub fn create(out: Option<&Path>, name: &str) -> Result<RunFolder, CommandError> {
         if let Some(out) = out {
             if out.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-                return Err(fail(out, "it already holds something, and nothing is ever overwritten; give --out a new folder"));
+                return Err(fail(
+                    out,
+                    "it already holds something, and nothing is ever overwritten; give --out a new folder",
+                ));
             }
             std::fs::create_dir_all(out).map_err(|e| fail(out, format!("the folder cannot be made: {e}")))?;
             return Ok(RunFolder(out.to_owned()));
@@ -86,7 +89,10 @@ impl RunFolder {
         }
         let run = RunFolder(path.to_owned());
         if !run.file("model.safetensors").exists() {
-            return Err(fail(path, "it holds no model.safetensors: it is not a run folder, or the run never finished an epoch"));
+            return Err(fail(
+                path,
+                "it holds no model.safetensors: it is not a run folder, or the run never finished an epoch",
+            ));
         }
         Ok(run)
     }
@@ -121,13 +127,12 @@ impl RunFolder {
         toml::from_str(&text).map_err(|e| fail(&path, format!("it is not the settings of a run: {e}")))
     }
 
-    /// The weights: the best epoch's, or the last one's.
+    /// The weights after the last epoch, or after the one that did best on the test pictures.
     ///
     /// # Errors
     /// [`CommandError::Model`].
-    pub fn weights(&self, last: bool) -> Result<(Weights, Metadata), CommandError> {
-        let best = self.file("best.safetensors");
-        let path = if last || !best.exists() { self.file("model.safetensors") } else { best };
-        Ok(Weights::load(&path)?)
+    pub fn weights(&self, best: bool) -> Result<(Weights, Metadata), CommandError> {
+        let name = if best { "best.safetensors" } else { "model.safetensors" };
+        Ok(Weights::load(&self.file(name))?)
     }
 }

@@ -45,13 +45,13 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_535))]
     batch_size: u32,
     /// Learning rate [default: 0.001; 0.01 for sgd]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
     /// Optimiser
     #[arg(long, value_enum, default_value_t = OptimizerName::Adam)]
     optimizer: OptimizerName,
     /// Momentum of sgd
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     momentum: f32,
     /// Nesterov's form of the momentum
     #[arg(long)]
@@ -63,7 +63,7 @@ pub struct TrainArgs {
     #[arg(long)]
     no_augment: bool,
     /// Share of the pictures kept for validation when there is no test folder
-    #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.15, allow_negative_numbers = true)]
     validation_split: f64,
     /// Leave out training files whose content also stands in the test folder
     #[arg(long)]
@@ -87,7 +87,10 @@ pub struct TrainArgs {
 impl TrainArgs {
     fn optimizer(&self) -> Result<OptimizerSettings, CommandError> {
         if !(0.0..1.0).contains(&self.momentum) {
-            return Err(CommandError::Usage(format!("--momentum {}: it must be at least 0 and below 1", self.momentum)));
+            return Err(CommandError::Usage(format!(
+                "--momentum {}: it must be at least 0 and below 1",
+                self.momentum
+            )));
         }
         match self.optimizer {
             OptimizerName::Sgd if self.nesterov && self.momentum == 0.0 => {
@@ -142,7 +145,11 @@ pub fn run(args: &TrainArgs) -> Result<(), CommandError> {
     let test = decode(&dataset.test, args, output, "test pictures", &say)?;
     say.line(format_args!(
         "data     {}: {} to train, {} to test, {} classes ({})",
-        folder.display(), train.labels.len(), test.labels.len(), dataset.classes.len(), dataset.classes.join(", "),
+        folder.display(),
+        train.labels.len(),
+        test.labels.len(),
+        dataset.classes.len(),
+        dataset.classes.join(", "),
     ));
 
     let run = RunFolder::create(args.out.as_deref(), &run_name(&folder))?;
@@ -281,7 +288,13 @@ fn open_data(args: &TrainArgs, output: Output, say: &Say) -> Result<(PathBuf, Da
     Ok((folder, dataset))
 }
 
-fn decode(samples: &[Sample], args: &TrainArgs, output: Output, label: &str, say: &Say) -> Result<Pixels, CommandError> {
+fn decode(
+    samples: &[Sample],
+    args: &TrainArgs,
+    output: Output,
+    label: &str,
+    say: &Say,
+) -> Result<Pixels, CommandError> {
     let options =
         DecodeOptions { height: args.image_size as usize, width: args.image_size as usize, strict: args.strict };
     let pixels = data::decode(samples, &options, &progress::counter(output, label, samples.len()))?;
@@ -306,10 +319,14 @@ fn summarize(history: &History, run: &RunFolder, say: &Say) {
         let percent = |v: Option<f64>| 100.0 * v.unwrap_or(0.0);
         say.line(format_args!(
             "\ntest accuracy {:.1} % after the last epoch; the best was epoch {} with {:.1} %",
-            percent(last.val_accuracy), best.epoch, percent(best.val_accuracy),
+            percent(last.val_accuracy),
+            best.epoch,
+            percent(best.val_accuracy),
         ));
         let run = run.path().display();
-        say.line(format_args!("look at {run}/curves.png; next: glowworm evaluate {run}, glowworm predict {run} PICTURE"));
+        say.line(format_args!(
+            "look at {run}/curves.png; next: glowworm evaluate {run}, glowworm predict {run} PICTURE"
+        ));
     }
 }
 

@@ -47,9 +47,8 @@ pub fn decode_file(path: &Path) -> Result<RgbImage, DataError> {
     if file.metadata().is_ok_and(|m| m.len() == 0) {
         return Err(fail("the file is empty".to_owned()));
     }
-    let mut reader = ImageReader::new(std::io::BufReader::new(file))
-        .with_guessed_format()
-        .map_err(|e| fail(e.to_string()))?;
+    let mut reader =
+        ImageReader::new(std::io::BufReader::new(file)).with_guessed_format().map_err(|e| fail(e.to_string()))?;
     if reader.format().is_none() {
         return Err(fail("its content is no picture of a known format (BMP, GIF, JPEG, PNG, TIFF, WebP)".to_owned()));
     }

@@ -41,7 +41,8 @@ pub fn draw_default_set(root: &Path, seed: u64, progress: &(dyn Fn(usize) + Sync
                 }
             }
             if missing.iter().any(|(path, ..)| path.starts_with(&folder)) {
-                let unwritable = |e: std::io::Error| DataError::Unwritable { path: folder.clone(), reason: e.to_string() };
+                let unwritable =
+                    |e: std::io::Error| DataError::Unwritable { path: folder.clone(), reason: e.to_string() };
                 std::fs::create_dir_all(&folder).map_err(unwritable)?;
             }
         }

@@ -77,7 +77,9 @@ pub enum DataError {
     #[error("--validation-split {0}: it must lie between 0 and 1, 0.15 for example")]
     Split(f64),
     /// A class too small to be split.
-    #[error("the class \"{class}\" has {count} picture: two are needed to keep one for validation; add some, or a test/ folder")]
+    #[error(
+        "the class \"{class}\" has {count} picture: two are needed to keep one for validation; add some, or a test/ folder"
+    )]
     TooSmall {
         /// Which.
         class: String,

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use rand::seq::SliceRandom;
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::DataError;
@@ -71,7 +71,10 @@ pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
         let (train, test) = split(&train, &classes, options)?;
         notes.push(format!(
             "there is no test folder: {} of {} pictures, {} of each class, are kept for testing (seed {})",
-            test.len(), train.len() + test.len(), percent(options.validation_split), options.seed,
+            test.len(),
+            train.len() + test.len(),
+            percent(options.validation_split),
+            options.seed,
         ));
         return Ok(Dataset { classes, train, test, test_is_split: true, notes });
     }
@@ -93,7 +96,10 @@ pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
     if options.exclude_duplicates_of_test {
         let before = train.len();
         train = without_copies(train, &test)?;
-        notes.push(format!("{} training files were left out: copies of them stand in the test folder", before - train.len()));
+        notes.push(format!(
+            "{} training files were left out: copies of them stand in the test folder",
+            before - train.len()
+        ));
         for (label, class) in classes.iter().enumerate() {
             if !train.iter().any(|s| s.label == label) {
                 return Err(DataError::EmptyClass { folder: train_folder, class: class.clone() });
@@ -212,7 +218,8 @@ fn split(all: &[Sample], classes: &[String], options: &OpenOptions) -> Result<(V
 
 /// The samples whose bytes equal those of no file in `others`.
 fn without_copies(samples: Vec<Sample>, others: &[Sample]) -> Result<Vec<Sample>, DataError> {
-    let unreadable = |path: &Path, e: std::io::Error| DataError::Unreadable { path: path.to_owned(), reason: e.to_string() };
+    let unreadable =
+        |path: &Path, e: std::io::Error| DataError::Unreadable { path: path.to_owned(), reason: e.to_string() };
     let size = |path: &Path| path.metadata().map(|m| m.len()).map_err(|e| unreadable(path, e));
     let read = |path: &Path| std::fs::read(path).map_err(|e| unreadable(path, e));
     let mut by_size: HashMap<u64, Vec<&Path>> = HashMap::new();

@@ -89,7 +89,8 @@ impl Canvas {
         let at = Point::from_xy(x + light.x * rx * 0.45, y + light.y * ry * 0.45);
         let radius = rx.max(ry) * 1.25;
         let shader = RadialGradient::new(at, 0.0, at, radius, stops, SpreadMode::Pad, Transform::identity());
-        let paint = Paint { shader: shader.unwrap_or(Shader::SolidColor(colour)), anti_alias: true, ..Paint::default() };
+        let paint =
+            Paint { shader: shader.unwrap_or(Shader::SolidColor(colour)), anti_alias: true, ..Paint::default() };
         self.fill(ellipse(x, y, rx, ry), &paint);
     }
 
@@ -116,9 +117,9 @@ pub(super) fn draw(kind: Kind, seed: u64, stream: u64) -> Option<RgbImage> {
     let mut canvas = Canvas { pixmap: Pixmap::new(WIDTH, HEIGHT)?, place: Transform::identity() };
     background(&mut canvas, &mut chance);
 
-    let scale = chance.between(0.55, 1.1);
-    let (x, y) = (chance.between(52.0, 108.0), chance.between(44.0, 76.0));
-    let degrees = chance.between(-180.0, 180.0);
+    let scale = chance.between(0.8, 1.2);
+    let (x, y) = (chance.between(62.0, 98.0), chance.between(50.0, 70.0));
+    let degrees = chance.between(-60.0, 60.0);
     let squeeze = chance.between(0.82, 1.0);
     let direction = chance.between(0.0, std::f32::consts::TAU);
     let light = Point::from_xy(direction.cos(), direction.sin());
@@ -161,7 +162,11 @@ fn legs(canvas: &mut Canvas, chance: &mut Chance, shoulders: [f32; 3], half: f32
             let bend = chance.between(-4.0, 4.0);
             let knee = (side * (half + reach * 0.55), y + lean * 0.4 + bend);
             let foot = (side * (half + reach), y + lean * 1.3 + bend);
-            canvas.line(&[(side * half * 0.6, y), knee, foot, (foot.0 + side * 2.0, foot.1 + lean * 0.25)], width, colour);
+            canvas.line(
+                &[(side * half * 0.6, y), knee, foot, (foot.0 + side * 2.0, foot.1 + lean * 0.25)],
+                width,
+                colour,
+            );
         }
     }
 }
@@ -169,12 +174,16 @@ fn legs(canvas: &mut Canvas, chance: &mut Chance, shoulders: [f32; 3], half: f32
 fn beetle(canvas: &mut Canvas, chance: &mut Chance, light: Point) {
     let colour = body_colour(chance);
     let dark = shade(colour, 0.4, 1.0);
-    let half = chance.between(17.0, 22.0);
-    let length = chance.between(23.0, 28.0);
+    let half = chance.between(21.0, 26.0);
+    let length = chance.between(23.0, 27.0);
     legs(canvas, chance, [-12.0, 2.0, 14.0], half, 12.0, dark);
     for side in [-1.0, 1.0] {
         let spread = chance.between(6.0, 12.0);
-        canvas.line(&[(side * 4.0, -length - 8.0), (side * 8.0, -length - 14.0), (side * spread, -length - 15.0)], 1.6, dark);
+        canvas.line(
+            &[(side * 4.0, -length - 8.0), (side * 8.0, -length - 14.0), (side * spread, -length - 15.0)],
+            1.6,
+            dark,
+        );
     }
     canvas.dome(0.0, -length - 3.0, half * 0.42, 7.0, dark, light);
     canvas.dome(0.0, -length + 5.0, half * 0.78, 9.5, shade(colour, chance.between(0.5, 1.0), 1.0), light);
@@ -194,7 +203,11 @@ fn beetle(canvas: &mut Canvas, chance: &mut Chance, light: Point) {
             for k in 1..4 {
                 let x = half * 0.24 * k as f32;
                 for side in [-1.0, 1.0] {
-                    canvas.line(&[(side * x, -12.0), (side * x * 1.1, 4.0), (side * x * 0.8, length * 0.8)], 0.8, shade(colour, 0.6, 1.0));
+                    canvas.line(
+                        &[(side * x, -12.0), (side * x * 1.1, 4.0), (side * x * 0.8, length * 0.8)],
+                        0.8,
+                        shade(colour, 0.6, 1.0),
+                    );
                 }
             }
         }
@@ -205,12 +218,16 @@ fn beetle(canvas: &mut Canvas, chance: &mut Chance, light: Point) {
 fn cockroach(canvas: &mut Canvas, chance: &mut Chance, light: Point) {
     let colour = body_colour(chance);
     let dark = shade(colour, 0.5, 1.0);
-    let half = chance.between(10.5, 13.5);
-    let length = chance.between(31.0, 36.0);
+    let half = chance.between(10.0, 13.0);
+    let length = chance.between(32.0, 38.0);
     legs(canvas, chance, [-14.0, -4.0, 8.0], half, 17.0, dark);
     for side in [-1.0, 1.0] {
         let (out, back) = (chance.between(14.0, 38.0), chance.between(-20.0, 12.0));
-        canvas.line(&[(side * 3.0, -length), (side * out * 0.6, -length - 26.0), (side * out, -length - 12.0 + back)], 1.1, dark);
+        canvas.line(
+            &[(side * 3.0, -length), (side * out * 0.6, -length - 26.0), (side * out, -length - 12.0 + back)],
+            1.1,
+            dark,
+        );
         canvas.line(&[(side * 5.0, length - 6.0), (side * 8.0, length + 6.0)], 1.8, dark);
     }
     canvas.dome(0.0, 3.0, half, length - 2.0, colour, light);
@@ -218,7 +235,9 @@ fn cockroach(canvas: &mut Canvas, chance: &mut Chance, light: Point) {
         let y = 6.0 + 6.5 * k as f32;
         canvas.line(&[(-half * 0.75, y), (0.0, y + 3.5), (half * 0.75, y)], 0.8, shade(colour, 0.7, 1.0));
     }
-    let mut wing = |side: f32| canvas.line(&[(side * 1.0, -length + 14.0), (side * 5.0, 0.0), (side * 2.0, length - 4.0)], 1.0, dark);
+    let mut wing = |side: f32| {
+        canvas.line(&[(side * 1.0, -length + 14.0), (side * 5.0, 0.0), (side * 2.0, length - 4.0)], 1.0, dark)
+    };
     wing(1.0);
     wing(-1.0);
     canvas.dome(0.0, -length - 1.0, 4.6, 4.5, dark, light);
@@ -244,8 +263,16 @@ fn dragonfly(canvas: &mut Canvas, chance: &mut Chance, light: Point) {
             builder.quad_to(side * length * 0.4, root + tilt * 0.5 + 7.0, side * 2.0, root + 3.0);
             builder.close();
             canvas.fill(builder.finish(), &paint(clear));
-            canvas.line(&[(side * 2.0, root), (side * length * 0.6, root + tilt * 0.4 - 5.5), (tip.0, tip.1 - 2.0)], 0.9, dark);
-            canvas.line(&[(side * 2.0, root + 1.5), (side * length * 0.5, root + tilt * 0.5 + 2.0), (tip.0, tip.1 + 2.0)], 0.5, dark);
+            canvas.line(
+                &[(side * 2.0, root), (side * length * 0.6, root + tilt * 0.4 - 5.5), (tip.0, tip.1 - 2.0)],
+                0.9,
+                dark,
+            );
+            canvas.line(
+                &[(side * 2.0, root + 1.5), (side * length * 0.5, root + tilt * 0.5 + 2.0), (tip.0, tip.1 + 2.0)],
+                0.5,
+                dark,
+            );
             canvas.oval(tip.0 - side * 4.0, tip.1 - 0.5, 2.4, 1.2, dark);
         }
     }
@@ -270,12 +297,12 @@ fn whole() -> Option<Path> {
 fn background(canvas: &mut Canvas, chance: &mut Chance) {
     type Range = (f32, f32);
     let palettes: [(Range, Range, Range); 6] = [
-        ((0.22, 0.38), (0.25, 0.7), (0.25, 0.65)),  // leaf
-        ((0.08, 0.13), (0.15, 0.5), (0.45, 0.80)),  // sand
-        ((0.05, 0.09), (0.25, 0.6), (0.18, 0.45)),  // wood and soil
-        ((0.53, 0.62), (0.2, 0.7), (0.55, 0.85)),   // sky and water
-        ((0.0, 1.0), (0.0, 0.12), (0.55, 0.95)),    // paper
-        ((0.85, 1.15), (0.2, 0.7), (0.45, 0.80)),   // blossom
+        ((0.22, 0.38), (0.25, 0.7), (0.25, 0.65)), // leaf
+        ((0.08, 0.13), (0.15, 0.5), (0.45, 0.80)), // sand
+        ((0.05, 0.09), (0.25, 0.6), (0.18, 0.45)), // wood and soil
+        ((0.53, 0.62), (0.2, 0.7), (0.55, 0.85)),  // sky and water
+        ((0.0, 1.0), (0.0, 0.12), (0.55, 0.95)),   // paper
+        ((0.85, 1.15), (0.2, 0.7), (0.45, 0.80)),  // blossom
     ];
     let (hue, saturation, lightness) = palettes[chance.one_of(6) as usize];
     let ends = [chance.colour(hue, saturation, lightness), chance.colour(hue, saturation, lightness)];
@@ -289,7 +316,8 @@ fn background(canvas: &mut Canvas, chance: &mut Chance) {
     let style = chance.one_of(3);
     for _ in 0..8 + chance.one_of(26) {
         let (x, y) = (chance.between(0.0, 160.0), chance.between(0.0, 120.0));
-        let colour = shade(chance.colour(hue, saturation, lightness), chance.between(0.7, 1.2), chance.between(0.3, 0.9));
+        let colour =
+            shade(chance.colour(hue, saturation, lightness), chance.between(0.7, 1.2), chance.between(0.3, 0.9));
         match style {
             0 => {
                 let size = chance.between(1.5, 10.0);

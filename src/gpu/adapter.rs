@@ -166,7 +166,9 @@ impl Gpu {
         });
         let eight_lanes = summary.subgroup == (8, 8) && features.contains(wgpu::Features::SUBGROUP);
         let body = if summary.kind == "software" && eight_lanes { Body::Lanes } else { Body::Tiles };
-        Ok(Gpu { inner: Arc::new(Inner { device, queue, summary, body, edit: None, kernels: Mutex::default(), fault }) })
+        Ok(Gpu {
+            inner: Arc::new(Inner { device, queue, summary, body, edit: None, kernels: Mutex::default(), fault }),
+        })
     }
 
     /// The same device with the given kernel bodies: the tests run both wherever they can.

@@ -33,7 +33,9 @@ pub enum GpuError {
         reason: String,
     },
     /// A buffer is larger than the adapter can bind.
-    #[error("{label} needs {bytes} bytes, but {adapter} binds at most {limit} bytes at once; use a smaller image or batch")]
+    #[error(
+        "{label} needs {bytes} bytes, but {adapter} binds at most {limit} bytes at once; use a smaller image or batch"
+    )]
     TooLarge {
         /// What the buffer is for.
         label: String,
@@ -45,7 +47,9 @@ pub enum GpuError {
         adapter: String,
     },
     /// The device has no room for a buffer.
-    #[error("{adapter} has no room for {label} ({bytes} bytes): use a smaller --batch-size or --image-size, or free its memory")]
+    #[error(
+        "{adapter} has no room for {label} ({bytes} bytes): use a smaller --batch-size or --image-size, or free its memory"
+    )]
     OutOfMemory {
         /// What the buffer is for.
         label: String,

@@ -39,7 +39,14 @@ impl Readback {
             })
             .collect();
         gpu.check_fault()?;
-        Ok(Readback { source: source.clone(), bytes, idle, recorded: None, under_way: VecDeque::new(), arrived: VecDeque::new() })
+        Ok(Readback {
+            source: source.clone(),
+            bytes,
+            idle,
+            recorded: None,
+            under_way: VecDeque::new(),
+            arrived: VecDeque::new(),
+        })
     }
 
     /// Records the copy, after waiting for the oldest one if all buffers are under way.
@@ -84,7 +91,9 @@ impl Readback {
             };
             let Some(answer) = answer else { break };
             must = false;
-            answer.ok_or_else(|| gpu.fault("the device went away".to_owned()))?.map_err(|e| gpu.fault(e.to_string()))?;
+            answer
+                .ok_or_else(|| gpu.fault("the device went away".to_owned()))?
+                .map_err(|e| gpu.fault(e.to_string()))?;
             let Some((buffer, _)) = self.under_way.pop_front() else { break };
             let view = buffer.get_mapped_range(..).map_err(|e| gpu.fault(e.to_string()))?;
             self.arrived.push_back(view.to_vec());

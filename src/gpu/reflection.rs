@@ -52,7 +52,8 @@ pub fn reflect(text: &str) -> Result<Vec<(String, Reflection)>, String> {
                 }
                 _ => None,
             };
-            let writable = matches!(variable.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE));
+            let writable =
+                matches!(variable.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE));
             bindings.push(Binding { name: name.clone(), slot: binding.binding, writable, uniform });
         }
         bindings.sort_by_key(|b| b.slot);

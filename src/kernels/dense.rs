@@ -118,13 +118,7 @@ impl Dense {
     ///
     /// # Errors
     /// [`GpuError::Shader`] if a buffer is too small for the shapes.
-    pub fn backward_data(
-        &self,
-        gpu: &Gpu,
-        d_y: &Buffer,
-        weights: &Buffer,
-        d_x: &Buffer,
-    ) -> Result<Dispatch, GpuError> {
+    pub fn backward_data(&self, gpu: &Gpu, d_y: &Buffer, weights: &Buffer, d_x: &Buffer) -> Result<Dispatch, GpuError> {
         let needs =
             [("d_y", d_y, self.y_bytes()), ("weights", weights, self.weights_bytes()), ("d_x", d_x, self.x_bytes())];
         check_sizes("dense backward_data", &needs)?;

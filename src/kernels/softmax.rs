@@ -73,13 +73,7 @@ impl Softmax {
     ///
     /// # Errors
     /// [`GpuError::Shader`] if a buffer is too small for the shapes.
-    pub fn train(
-        &self,
-        gpu: &Gpu,
-        step: &Buffer,
-        outputs: &Outputs,
-        d_logits: &Buffer,
-    ) -> Result<Dispatch, GpuError> {
+    pub fn train(&self, gpu: &Gpu, step: &Buffer, outputs: &Outputs, d_logits: &Buffer) -> Result<Dispatch, GpuError> {
         self.check(outputs)?;
         check_sizes("softmax", &[("d_logits", d_logits, self.bytes())])?;
         let kernel = gpu.kernel(SOURCE, "train")?;

@@ -126,7 +126,11 @@ impl Shapes {
 
 fn too_large(spec: &NetworkSpec, batch: u32, training: bool, limit: u64) -> Option<(String, u64)> {
     let shapes = Shapes::new(spec, batch).ok()?;
-    shapes.tensors(training, 0).into_iter().filter(|t| t.1 > limit && !t.0.contains("weight gradients")).max_by_key(|t| t.1)
+    shapes
+        .tensors(training, 0)
+        .into_iter()
+        .filter(|t| t.1 > limit && !t.0.contains("weight gradients"))
+        .max_by_key(|t| t.1)
 }
 
 /// Holds every tensor of the network against the adapter's limits.

@@ -34,6 +34,17 @@ pub struct Metadata {
     pub network: NetworkSpec,
 }
 
+/// The key of the file's header under which all of it stands, as JSON.
+const HEADER: &str = "glowworm";
+
+#[derive(Serialize, Deserialize)]
+struct About {
+    format: u32,
+    layout: String,
+    #[serde(flatten)]
+    metadata: Metadata,
+}
+
 /// The layouts of the tensors, said in the file for those who read it elsewhere.
 const LAYOUT: &str = "Keras: convolution kernels [3,3,in,out], dense kernels [in,out], flatten in height, width, \
                       channel order; input RGB in 0..255, divided by 255";
@@ -85,13 +96,10 @@ impl Weights {
             TensorView::new(Dtype::F32, t.shape.clone(), bytemuck::cast_slice(&t.data)).map(|v| (t.name.clone(), v))
         });
         let views: Vec<_> = views.collect::<Result<_, _>>().map_err(|e| fail(e.to_string()))?;
-        let json = |value: serde_json::Result<String>| value.map_err(|e| fail(e.to_string()));
-        let header = HashMap::from([
-            ("format".to_owned(), "glowworm 1".to_owned()),
-            ("layout".to_owned(), LAYOUT.to_owned()),
-            ("classes".to_owned(), json(serde_json::to_string(&metadata.classes))?),
-            ("network".to_owned(), json(serde_json::to_string(&metadata.network))?),
-        ]);
+        // One entry, for the order of several would differ from run to run and with it the file's bytes.
+        let about = About { format: 1, layout: LAYOUT.to_owned(), metadata: metadata.clone() };
+        let about = serde_json::to_string(&about).map_err(|e| fail(e.to_string()))?;
+        let header = HashMap::from([(HEADER.to_owned(), about)]);
         let bytes = safetensors::serialize(views, Some(header)).map_err(|e| fail(e.to_string()))?;
         crate::files::write_atomically(path, &bytes).map_err(|e| fail(format!("it could not be written: {e}")))
     }
@@ -105,12 +113,9 @@ impl Weights {
         let bytes = std::fs::read(path).map_err(|e| fail(format!("it could not be read: {e}")))?;
         let foreign = |e: &dyn std::fmt::Display| fail(format!("it is not a model that glowworm wrote: {e}"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| foreign(&e))?;
-        let said = header.metadata().clone().unwrap_or_default();
-        let field = |name: &str| said.get(name).ok_or_else(|| foreign(&format!("its header has no \"{name}\"")));
-        let metadata = Metadata {
-            classes: serde_json::from_str(field("classes")?).map_err(|e| foreign(&e))?,
-            network: serde_json::from_str(field("network")?).map_err(|e| foreign(&e))?,
-        };
+        let about = header.metadata().as_ref().and_then(|m| m.get(HEADER));
+        let about = about.ok_or_else(|| foreign(&format!("its header has no \"{HEADER}\"")))?;
+        let About { metadata, .. } = serde_json::from_str(about).map_err(|e| foreign(&e))?;
         metadata.network.check()?;
         if metadata.classes.len() != metadata.network.classes as usize {
             return Err(foreign(&"the number of class names differs from the number of outputs"));

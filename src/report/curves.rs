@@ -41,8 +41,10 @@ struct Panel<'a> {
     title: &'a str,
     /// Training and test value of an epoch.
     values: fn(&Epoch) -> (f64, Option<f64>),
-    /// Text of a tick or a value.
+    /// Text of a tick.
     text: fn(f64) -> String,
+    /// Text of a value.
+    exact: fn(f64) -> String,
     /// Range that is always shown.
     floor: (f64, f64),
     /// Whether a larger value is better.
@@ -55,11 +57,23 @@ fn draw_panel(area: &Area, history: &History, panel: &Panel) -> Result<(), Faile
     let (low, high) = all.fold(panel.floor, |(low, high), v| (low.min(v), high.max(v)));
     let step = tick_step(high - low, 6.0);
     let (low, high) = ((low / step).floor() * step, (high / step).ceil() * step);
+    let better = |a: f64, b: f64| if panel.rising { a > b } else { a < b };
+    let test: Vec<(f64, f64)> = history.0.iter().filter_map(|e| Some((e.epoch as f64, (panel.values)(e).1?))).collect();
+    let best = test.iter().filter(|p| p.1.is_finite()).fold(None::<(f64, f64)>, |best, p| match best {
+        Some(b) if !better(p.1, b.1) => Some(b),
+        _ => Some(*p),
+    });
+    let caption = match best {
+        Some(best) => {
+            format!("{}: best on the test pictures {} (epoch {})", panel.title, (panel.exact)(best.1), best.0)
+        }
+        None => panel.title.to_owned(),
+    };
     let epochs = history.0.len().max(1) as f64;
     // A lone epoch stands in the middle of its axis.
     let (first, last) = if epochs < 2.0 { (0.0, 2.0) } else { (1.0, epochs) };
     let mut chart = ChartBuilder::on(area)
-        .caption(panel.title, ("sans-serif", 30))
+        .caption(caption, ("sans-serif", 26))
         .margin(20)
         .x_label_area_size(60)
         .y_label_area_size(80)
@@ -79,9 +93,7 @@ fn draw_panel(area: &Area, history: &History, panel: &Panel) -> Result<(), Faile
         .y_label_formatter(&|v| (panel.text)(*v))
         .draw()?;
     let train: Vec<(f64, f64)> = history.0.iter().map(|e| (e.epoch as f64, (panel.values)(e).0)).collect();
-    let test: Vec<(f64, f64)> =
-        history.0.iter().filter_map(|e| Some((e.epoch as f64, (panel.values)(e).1?))).collect();
-    for (name, colour, points) in [("training", TRAIN, train), ("test", TEST, test.clone())] {
+    for (name, colour, points) in [("training", TRAIN, train), ("test", TEST, test)] {
         let style = colour.stroke_width(3);
         // A value that is no number breaks the line: what stands on either side is drawn apart.
         for (index, part) in points.split(|p| !p.1.is_finite()).filter(|p| !p.is_empty()).enumerate() {
@@ -93,17 +105,8 @@ fn draw_panel(area: &Area, history: &History, panel: &Panel) -> Result<(), Faile
             chart.draw_series(part.iter().map(|p| Circle::new(*p, size, colour.filled())))?;
         }
     }
-    let better = |a: f64, b: f64| if panel.rising { a > b } else { a < b };
-    let best = test.iter().filter(|p| p.1.is_finite()).fold(None::<(f64, f64)>, |best, p| match best {
-        Some(b) if !better(p.1, b.1) => Some(b),
-        _ => Some(*p),
-    });
     if let Some(best) = best {
         chart.draw_series([Circle::new(best, 9, TEST.stroke_width(2))])?;
-        let text = format!("{} in epoch {}", (panel.text)(best.1), best.0);
-        // Beside the ring, on the side with more room, and away from the line.
-        let (dx, dy) = (if best.0 - first > (last - first) / 2.0 { -14 - 9 * text.len() as i32 } else { 14 }, if panel.rising { -26 } else { 8 });
-        chart.draw_series([EmptyElement::at(best) + Text::new(text, (dx, dy), ("sans-serif", 20).into_font().color(&TEST))])?;
     }
     chart
         .configure_series_labels()
@@ -152,13 +155,15 @@ fn draw_into(bytes: &mut [u8], history: &History, title: &str) -> Result<(), Fai
         title: "Accuracy",
         values: |e| (e.accuracy, e.val_accuracy),
         text: |v| format!("{:.0} %", 100.0 * v),
+        exact: |v| format!("{:.1} %", 100.0 * v),
         floor: (1.0, 1.0),
         rising: true,
     };
     let loss = Panel {
-        title: "Loss (mean cross-entropy)",
+        title: "Loss",
         values: |e| (e.loss, e.val_loss),
         text: |v| format!("{v:.2}"),
+        exact: |v| format!("{v:.3}"),
         floor: (0.0, 0.0),
         rising: false,
     };

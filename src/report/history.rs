@@ -36,7 +36,12 @@ impl History {
         for e in &self.0 {
             text += &format!(
                 "{},{:.6},{:.6},{},{},{:.3}\n",
-                e.epoch, e.loss, e.accuracy, optional(e.val_loss), optional(e.val_accuracy), e.seconds
+                e.epoch,
+                e.loss,
+                e.accuracy,
+                optional(e.val_loss),
+                optional(e.val_accuracy),
+                e.seconds
             );
         }
         text
@@ -58,7 +63,8 @@ mod tests {
 
     #[test]
     fn the_table_has_a_line_an_epoch_and_leaves_out_what_is_missing() {
-        let epoch = |n, val| Epoch { epoch: n, loss: 1.5, accuracy: 0.25, val_loss: val, val_accuracy: val, seconds: 2.0 };
+        let epoch =
+            |n, val| Epoch { epoch: n, loss: 1.5, accuracy: 0.25, val_loss: val, val_accuracy: val, seconds: 2.0 };
         let table = History(vec![epoch(1, None), epoch(2, Some(0.5))]).to_csv();
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[0], "epoch,loss,accuracy,val_loss,val_accuracy,seconds");

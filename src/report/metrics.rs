@@ -80,7 +80,9 @@ impl Evaluation {
         let rows: Vec<ClassMetrics> = classes.iter().enumerate().map(row).collect();
         let average = |weight: &dyn Fn(&ClassMetrics) -> f64| {
             let total: f64 = rows.iter().map(weight).sum();
-            let mean = |value: fn(&ClassMetrics) -> f64| rows.iter().map(|r| weight(r) * value(r)).sum::<f64>() / total.max(1e-12);
+            let mean = |value: fn(&ClassMetrics) -> f64| {
+                rows.iter().map(|r| weight(r) * value(r)).sum::<f64>() / total.max(1e-12)
+            };
             [mean(|r| r.precision), mean(|r| r.recall), mean(|r| r.f1)]
         };
         Evaluation {
@@ -117,14 +119,26 @@ impl fmt::Display for Evaluation {
         writeln!(f, "loss      {:.4}", self.loss)?;
         let percent = |v: f64| 100.0 * v;
         writeln!(
-            f, "accuracy  {:.1} %   (95 % interval for {} pictures: {:.1} to {:.1} %)\n",
-            percent(self.accuracy), self.images, percent(low), percent(high)
+            f,
+            "accuracy  {:.1} %   (95 % interval for {} pictures: {:.1} to {:.1} %)\n",
+            percent(self.accuracy),
+            self.images,
+            percent(low),
+            percent(high)
         )?;
         let longest = self.classes.iter().map(|c| c.class.chars().count()).max().unwrap_or(0);
         let width = longest.clamp(16, 28);
         writeln!(f, "{}  precision     recall         F1   pictures", fitted("", width))?;
         for c in &self.classes {
-            writeln!(f, "{}  {:9.3}  {:9.3}  {:9.3}  {:9}", fitted(&c.class, width), c.precision, c.recall, c.f1, c.support)?;
+            writeln!(
+                f,
+                "{}  {:9.3}  {:9.3}  {:9.3}  {:9}",
+                fitted(&c.class, width),
+                c.precision,
+                c.recall,
+                c.f1,
+                c.support
+            )?;
         }
         for (name, [p, r, f1]) in [("mean of classes", self.macro_average), ("weighted mean", self.weighted_average)] {
             writeln!(f, "{}  {p:9.3}  {r:9.3}  {f1:9.3}  {:9}", fitted(name, width), self.images)?;

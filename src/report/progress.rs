@@ -71,7 +71,10 @@ impl EpochProgress {
         let value = |name: &str, v: Option<f64>| v.map_or(String::new(), |v| format!("  {name}: {v:.4}"));
         let figures = format!(
             "loss: {:.4}  accuracy: {:.4}{}{}",
-            epoch.loss, epoch.accuracy, value("val_loss", epoch.val_loss), value("val_accuracy", epoch.val_accuracy)
+            epoch.loss,
+            epoch.accuracy,
+            value("val_loss", epoch.val_loss),
+            value("val_accuracy", epoch.val_accuracy)
         );
         match (&self.bar, self.output) {
             (Some(bar), _) => {
@@ -79,7 +82,9 @@ impl EpochProgress {
                 bar.set_position(self.steps as u64);
                 bar.finish_with_message(format!("{:.1}s {each:.0}ms/step  {figures}", epoch.seconds));
             }
-            (None, Output::Plain) => println!("epoch {}/{}  {:.1}s  {figures}", epoch.epoch, self.epochs, epoch.seconds),
+            (None, Output::Plain) => {
+                println!("epoch {}/{}  {:.1}s  {figures}", epoch.epoch, self.epochs, epoch.seconds)
+            }
             _ => {}
         }
     }
@@ -94,7 +99,8 @@ impl EpochProgress {
 
 /// Progress of counted work: call it with the number done. It appears on terminals, when the work lasts.
 pub fn counter(output: Output, label: &str, total: usize) -> impl Fn(usize) + Sync {
-    let bar = (output == Output::Bar).then(|| bar(total, &format!("{label} {{pos}}/{{len}} {{bar:30.green/dim}} {{eta}} left")));
+    let bar = (output == Output::Bar)
+        .then(|| bar(total, &format!("{label} {{pos}}/{{len}} {{bar:30.green/dim}} {{eta}} left")));
     let start = Instant::now();
     move |done| {
         let Some(bar) = &bar else { return };

@@ -128,7 +128,10 @@ fn flips_and_turns_agree_with_keras() {
                     got.iter().zip(&expected).map(|(g, e)| (f64::from(*g) * 255.0 - f64::from(*e)).abs()).collect();
                 let largest = errors.iter().copied().fold(0.0, f64::max);
                 let mean = errors.iter().sum::<f64>() / errors.len() as f64;
-                assert!(largest <= 0.51 && mean <= 0.26, "{picture}.{name}: largest error {largest}, mean {mean} of 255");
+                assert!(
+                    largest <= 0.51 && mean <= 0.26,
+                    "{picture}.{name}: largest error {largest}, mean {mean} of 255"
+                );
             }
         }
     }

@@ -35,11 +35,22 @@ impl Problem {
 
     fn edges() -> Vec<Problem> {
         let p = |images, height, width, inputs, outputs| Problem {
-            images, height, width, inputs, outputs, border: 1, shared: 1,
+            images,
+            height,
+            width,
+            inputs,
+            outputs,
+            border: 1,
+            shared: 1,
         };
         vec![
-            p(1, 2, 2, 1, 1), p(1, 3, 3, 3, 8), p(2, 2, 40, 4, 4), p(1, 17, 16, 3, 32), p(1, 16, 15, 16, 17),
-            p(5, 6, 6, 8, 16), p(1, 33, 5, 5, 65),
+            p(1, 2, 2, 1, 1),
+            p(1, 3, 3, 3, 8),
+            p(2, 2, 40, 4, 4),
+            p(1, 17, 16, 3, 32),
+            p(1, 16, 15, 16, 17),
+            p(5, 6, 6, 8, 16),
+            p(1, 33, 5, 5, 65),
         ]
     }
 
@@ -112,15 +123,14 @@ fn pool(p: &Problem, z: &Sums) -> (Sums, Vec<u32>) {
     let count = p.y(p.images).iter().product();
     let mut y = Sums::zeros(count);
     let mut codes = vec![4; count];
-    for window in 0..count {
-        let best = (1..4).fold(0, |best, k| {
-            if z.value[pixel(p, window, k)] > z.value[pixel(p, window, best)] { k } else { best }
-        });
+    for (window, code) in codes.iter_mut().enumerate() {
+        let best = (1..4)
+            .fold(0, |best, k| if z.value[pixel(p, window, k)] > z.value[pixel(p, window, best)] { k } else { best });
         let at = pixel(p, window, best);
         y.magnitude[window] = (0..4).map(|k| z.magnitude[pixel(p, window, k)]).fold(0.0, f64::max);
         if z.value[at] > 0.0 {
             y.value[window] = z.value[at];
-            codes[window] = best as u32;
+            *code = best as u32;
         }
     }
     (y, codes)
@@ -249,11 +259,14 @@ fn check_backward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     let (w_parts, b_parts) = (output(gpu, w_len * chunks), output(gpu, b_len * chunks));
     let (d_w, d_b) = (output(gpu, w_len), output(gpu, b_len));
     let sum = |len: usize| Reduce { chunks: shape.chunks, quads: len as u32 / 4 };
-    run(gpu, [
-        shape.backward_weights(gpu, &x, &d_y, &code, &w_parts, &b_parts).expect("sizes fit"),
-        sum(w_len).sum(gpu, &w_parts, &d_w).expect("sizes fit"),
-        sum(b_len).sum(gpu, &b_parts, &d_b).expect("sizes fit"),
-    ]);
+    run(
+        gpu,
+        [
+            shape.backward_weights(gpu, &x, &d_y, &code, &w_parts, &b_parts).expect("sizes fit"),
+            sum(w_len).sum(gpu, &w_parts, &d_w).expect("sizes fit"),
+            sum(b_len).sum(gpu, &b_parts, &d_b).expect("sizes fit"),
+        ],
+    );
     read(gpu, &w_parts, w_len * chunks);
     let (expected_w, expected_b) = backward_weights(p, &data.x, &d_z);
     let chain = p.images * p.height * p.width / 4 + 1;
@@ -312,7 +325,9 @@ fn broken_kernels_are_caught() {
         // A tap read in the wrong place, and weights that are not turned.
         let (forward, backward) = match gpu.body() {
             Body::Tiles => (("local.x * 2u + tap % 3u;", "local.x * 2u + tap % 2u;"), ("2u - tap / 3u", "tap / 3u")),
-            Body::Lanes => (("v.b, v.c, v.d, v.e, low + pitch", "v.b, v.c, v.d, v.d, low + pitch"), ("low + 6u", "low + 3u")),
+            Body::Lanes => {
+                (("v.b, v.c, v.d, v.e, low + pitch", "v.b, v.c, v.d, v.d, low + pitch"), ("low + 6u", "low + 3u"))
+            }
         };
         let broken = gpu.with_edit(forward.0, forward.1);
         assert_caught("forward", std::panic::AssertUnwindSafe(|| check_forward(&broken, &p, &data, true)));

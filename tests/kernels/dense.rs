@@ -51,7 +51,12 @@ impl Data {
             Some(most) => random.integers(count, most),
             None => random.floats(count),
         };
-        Data { x: draw(p.rows * p.inputs), w: draw(p.inputs * p.outputs), b: draw(p.outputs), d_y: draw(p.rows * p.outputs) }
+        Data {
+            x: draw(p.rows * p.inputs),
+            w: draw(p.inputs * p.outputs),
+            b: draw(p.outputs),
+            d_y: draw(p.rows * p.outputs),
+        }
     }
 }
 

@@ -124,16 +124,20 @@ pub fn assert_exact(name: &str, got: &[f32], expected: &[f64]) {
 }
 
 /// Within 2(h+2)·2⁻²⁴·Σ|terms| for chains of h additions: twice the standard bound of a sum in f32.
+#[expect(clippy::neg_cmp_op_on_partial_ord, reason = "a NaN must fail")]
 pub fn assert_close(name: &str, got: &[f32], expected: &Sums, chain: usize) {
     assert_eq!(got.len(), expected.value.len(), "{name}: length");
     let unit = 2.0 * (chain as f64 + 2.0) * 2f64.powi(-24);
-    // `!(error <= tolerance)`: a NaN must fail.
     let wrong = |i: &usize| !((f64::from(got[*i]) - expected.value[*i]).abs() <= unit * expected.magnitude[*i]);
     let all: Vec<usize> = (0..got.len()).filter(wrong).collect();
     if let Some(&i) = all.first() {
         panic!(
             "{name}: {} of {} are off; [{i}] is {}, expected {} within {:.1e}",
-            all.len(), got.len(), got[i], expected.value[i], unit * expected.magnitude[i],
+            all.len(),
+            got.len(),
+            got[i],
+            expected.value[i],
+            unit * expected.magnitude[i],
         );
     }
 }
@@ -152,7 +156,11 @@ pub fn check_gradient(name: &str, f: impl Fn(&[f64]) -> Vec<f64>, x: &[f64], cot
         point[i] = x[i];
         let difference = (above - below) / (2.0 * step);
         let error = (difference - gradient[i]).abs();
-        assert!(error <= 1e-6 * (1.0 + gradient[i].abs()), "{name}: gradient {} there, difference {difference}", gradient[i]);
+        assert!(
+            error <= 1e-6 * (1.0 + gradient[i].abs()),
+            "{name}: gradient {} there, difference {difference}",
+            gradient[i]
+        );
     }
 }
 

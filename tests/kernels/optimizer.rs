@@ -31,7 +31,8 @@ fn check(gpu: &Gpu, rule: Rule, nesterov: bool, quads: usize) {
     let mut draw = || random.floats(quads * 4);
     let (w, g, m) = (draw(), draw(), draw());
     let v: Vec<f64> = draw().iter().map(|v| v.abs()).collect();
-    let optimizer = Optimizer { quads: quads as u32, beta1: 0.9, beta2: 0.95, epsilon: 1e-7, nesterov: u32::from(nesterov) };
+    let optimizer =
+        Optimizer { quads: quads as u32, beta1: 0.9, beta2: 0.95, epsilon: 1e-7, nesterov: u32::from(nesterov) };
     let rate = 0.01f32;
     let step = gpu.uniform(&Step { rate, ..Step::default() }).expect("room");
     let buffer = |values: &[f64]| input(gpu, &values.iter().map(|v| *v as f32).collect::<Vec<_>>());
@@ -48,7 +49,8 @@ fn check(gpu: &Gpu, rule: Rule, nesterov: bool, quads: usize) {
         let mut expected = Sums::zeros(quads * 4);
         for i in 0..quads * 4 {
             // The inputs are f32s already.
-            expected.value[i] = reference(rule, &optimizer, f64::from(rate), w[i], g[i], m[i], f64::from(v[i] as f32))[which];
+            expected.value[i] =
+                reference(rule, &optimizer, f64::from(rate), w[i], g[i], m[i], f64::from(v[i] as f32))[which];
             expected.magnitude[i] = w[i].abs() + g[i].abs() + m[i].abs() + v[i] + f64::from(rate);
         }
         let name = format!("{rule:?} nesterov {nesterov}, {quads} quads, output {which}");

@@ -46,11 +46,15 @@ fn check(gpu: &Gpu, rows: usize, classes: usize, count: usize, scale: f64) {
         let z = &logits[row * classes..(row + 1) * classes];
         let label = labels[row] as usize;
         let (probabilities, value) = reference(z, label);
+        let top = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         for (c, q) in probabilities.iter().enumerate() {
-            p.add(row * classes + c, *q);
+            // The error of exp grows with its argument, and the smallest numbers may be flushed to zero.
+            let (far, tiny) = (1.0 + (z[c] - top).abs(), 2f64.powi(-100));
+            p.value[row * classes + c] = *q;
+            p.magnitude[row * classes + c] = q * far + tiny;
             if row < count {
                 d.value[row * classes + c] = (q - f64::from(u8::from(c == label))) / count as f64;
-                d.magnitude[row * classes + c] = (q + f64::from(u8::from(c == label))) / count as f64;
+                d.magnitude[row * classes + c] = (q * far + tiny + f64::from(u8::from(c == label))) / count as f64;
             }
         }
         let best = (1..classes).fold(0, |best, c| if z[c] > z[best] { c } else { best });

@@ -1,0 +1,50 @@
+//! The direction of the layers: main → commands → {training, report, data} → model → kernels → gpu → wgpu.
+
+use std::path::Path;
+
+/// The text of every Rust file of a folder of `src/`.
+fn texts(folder: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
+    let entries = root.read_dir().unwrap_or_else(|e| panic!("src/{folder}: {e}"));
+    let paths = entries.map(|e| e.expect("it can be read").path()).filter(|p| p.extension().is_some_and(|e| e == "rs"));
+    let all: Vec<_> =
+        paths.map(|p| (p.display().to_string(), std::fs::read_to_string(&p).expect("it is text"))).collect();
+    assert!(!all.is_empty(), "src/{folder} has no Rust files");
+    all
+}
+
+#[test]
+fn no_folder_names_one_above_it() {
+    let above = [
+        ("gpu", &["kernels", "model", "training", "report", "data", "commands"][..]),
+        ("kernels", &["model", "training", "report", "data", "commands"]),
+        ("model", &["training", "report", "data", "commands"]),
+        ("data", &["gpu", "kernels", "model", "training", "report", "commands"]),
+        ("report", &["gpu", "kernels", "model", "training", "data", "commands"]),
+        ("training", &["report", "data", "commands"]),
+    ];
+    for (folder, forbidden) in above {
+        for (path, text) in texts(folder) {
+            for name in forbidden {
+                assert!(!text.contains(&format!("crate::{name}")), "{path} names crate::{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_gpu_names_wgpu_and_kernel_families_do_not_know_each_other() {
+    for folder in ["kernels", "model", "data", "report", "training", "commands"] {
+        for (path, text) in texts(folder) {
+            assert!(!text.contains("wgpu::"), "{path} names wgpu");
+        }
+    }
+    for (path, text) in texts("kernels") {
+        let imports = text.lines().filter(|l| l.starts_with("use crate::kernels") || l.starts_with("use super::"));
+        for line in imports {
+            for family in ["augment", "conv", "dense", "dropout", "optimizer", "reduce", "relu", "softmax"] {
+                assert!(!line.contains(&format!("super::{family}")), "{path} imports the family {family}");
+            }
+        }
+    }
+}
