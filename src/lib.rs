@@ -2,7 +2,7 @@
 //!
 //! # The layers
 //!
-//! `main` → [`commands`] → {[`training`], [`report`], [`data`]} → [`model`] → [`kernels`] → [`gpu`] → wgpu; none knows those
+//! `main` → [`commands`] → {[`training`], [`explain`], [`report`], [`data`]} → [`model`] → [`kernels`] → [`gpu`] → wgpu; none knows those
 //! to its left, and a test holds it so.
 //!
 //! - [`gpu`]: adapters, buffers, kernels with their bindings read from the WGSL, plans. The only folder that names wgpu.
@@ -10,7 +10,8 @@
 //! - [`model`]: the list of layers, its shapes on the device, the weights in Keras's layouts, and the plans laid from them.
 //! - [`data`]: folders of pictures, decoding, resizing, and the set that the program draws itself.
 //! - [`training`]: pictures on the device, shuffling and augmentation, the loop, the optimisers' settings.
-//! - [`report`]: progress, tables, curves.
+//! - [`explain`]: expected gradients: which pixels speak for which class.
+//! - [`report`]: progress, tables, curves, heatmaps.
 //!
 //! # A training step
 //!
@@ -36,6 +37,7 @@
 
 pub mod commands;
 pub mod data;
+pub mod explain;
 pub mod files;
 pub mod gpu;
 pub mod kernels;

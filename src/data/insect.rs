@@ -117,9 +117,9 @@ pub(super) fn draw(kind: Kind, seed: u64, stream: u64) -> Option<RgbImage> {
     let mut canvas = Canvas { pixmap: Pixmap::new(WIDTH, HEIGHT)?, place: Transform::identity() };
     background(&mut canvas, &mut chance);
 
-    let scale = chance.between(0.8, 1.2);
-    let (x, y) = (chance.between(62.0, 98.0), chance.between(50.0, 70.0));
-    let degrees = chance.between(-60.0, 60.0);
+    let scale = chance.between(0.75, 1.15);
+    let (x, y) = (chance.between(50.0, 110.0), chance.between(44.0, 76.0));
+    let degrees = chance.between(-180.0, 180.0);
     let squeeze = chance.between(0.82, 1.0);
     let direction = chance.between(0.0, std::f32::consts::TAU);
     let light = Point::from_xy(direction.cos(), direction.sin());

@@ -7,6 +7,7 @@ pub mod augment;
 pub mod conv;
 pub mod dense;
 pub mod dropout;
+pub mod explain;
 pub mod optimizer;
 pub mod reduce;
 pub mod relu;

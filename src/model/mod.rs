@@ -11,6 +11,6 @@ mod weights;
 pub use error::ModelError;
 pub use layout::Layout;
 pub use network::{Network, Purpose, StepSettings};
-pub use shapes::{Shapes, fit};
+pub use shapes::{Shapes, fit, fitting_points};
 pub use spec::{Layer, NetworkSpec};
 pub use weights::{Metadata, Tensor, Weights};

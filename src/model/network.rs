@@ -5,6 +5,8 @@ use super::{Layout, ModelError, NetworkSpec, Shapes, Tensor, Weights, fit};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan};
 use crate::kernels::Step;
 use crate::kernels::augment::Sample;
+use crate::kernels::dense::Dense;
+use crate::kernels::explain::Explain;
 use crate::kernels::optimizer::{Optimizer, Parameter, Rule};
 use crate::kernels::reduce::Reduce;
 use crate::kernels::relu::Relu;
@@ -15,6 +17,8 @@ use crate::kernels::softmax::Outputs;
 pub enum Purpose {
     /// Forward passes only.
     Infer,
+    /// Gradients of every class's output with respect to the input; those of the weights are never computed.
+    Explain,
     /// Training with this rule and these constants (`quads` is filled in for each parameter).
     Train(Rule, Optimizer),
 }
@@ -86,13 +90,21 @@ impl Network {
         weights: &Weights,
     ) -> Result<Network, ModelError> {
         let training = matches!(purpose, Purpose::Train(..));
+        let explaining = matches!(purpose, Purpose::Explain);
         fit(gpu, spec, batch, training)?;
-        let shapes = Shapes::new(spec, batch)?;
-        let gradient = |bytes: u64| training.then(|| gpu.buffer("gradient", bytes)).transpose();
+        // In an explanation, the gradients of all classes share one forward pass.
+        let shared = if explaining { spec.classes } else { 1 };
+        let shapes = Shapes::new(spec, batch)?.with_shared_gradients(shared);
+        let backward = training || explaining;
+        let gradient = |bytes: u64| backward.then(|| gpu.buffer("gradient", bytes)).transpose();
         let activation = |bytes: u64, d_bytes: u64| -> Result<Activation, ModelError> {
             Ok(Activation { value: gpu.buffer("activation", bytes)?, gradient: gradient(d_bytes)? })
         };
-        let input = Activation { value: gpu.buffer("batch", shapes.augment.x_bytes())?, gradient: None };
+        let d_input = match shapes.stages.first() {
+            Some(Stage::Conv(conv)) if explaining => Some(gpu.buffer("input gradient", conv.d_x_bytes())?),
+            _ => None,
+        };
+        let input = Activation { value: gpu.buffer("batch", shapes.augment.x_bytes())?, gradient: d_input };
 
         let mut stages = Vec::new();
         let mut current = input.clone();
@@ -108,7 +120,7 @@ impl Network {
                 }
                 Stage::Dropout(_) => Laid::Dropout { values: current },
                 Stage::Dense(dense) => {
-                    let output = activation(dense.y_bytes(), dense.y_bytes())?;
+                    let output = activation(dense.y_bytes(), dense.y_bytes() * u64::from(shared))?;
                     let partial = gpu.buffer("partial sums", dense.partial_bytes())?;
                     chunks.extend([1; 2]);
                     Laid::Dense { kernel: parameter, bias: parameter + 1, input: current, output, partial }
@@ -123,7 +135,7 @@ impl Network {
         }
 
         let (first, second) = match purpose {
-            Purpose::Infer => (false, false),
+            Purpose::Infer | Purpose::Explain => (false, false),
             Purpose::Train(rule, _) => rule.states(),
         };
         let mut learned = Vec::new();
@@ -276,7 +288,8 @@ impl Network {
     /// # Errors
     /// [`ModelError::Gpu`].
     pub fn inference_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
-        let mut plan = self.forward_plan(pixels, false)?;
+        let mut plan = self.gather_plan(pixels)?;
+        self.forward(&mut plan, false)?;
         plan.push(self.shapes.softmax.evaluate(&self.gpu, &self.step, &self.outputs())?);
         Ok(plan)
     }
@@ -307,7 +320,8 @@ impl Network {
     /// # Errors
     /// As [`Network::training_plan`].
     pub fn gradient_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
-        let mut plan = self.forward_plan(pixels, true)?;
+        let mut plan = self.gather_plan(pixels)?;
+        self.forward(&mut plan, true)?;
         let d_logits = needed(self.logits.gradient.as_ref())?;
         plan.push(self.shapes.softmax.train(&self.gpu, &self.step, &self.outputs(), d_logits)?);
         for (index, (shape, laid)) in self.shapes.stages.iter().zip(&self.stages).enumerate().rev() {
@@ -327,10 +341,69 @@ impl Network {
         }
     }
 
-    fn forward_plan(&self, pixels: &Buffer, training: bool) -> Result<Plan, ModelError> {
+    /// The shapes of the explanation's own kernels.
+    pub fn explain_shapes(&self, logit: bool) -> Explain {
+        let softmax = &self.shapes.softmax;
+        Explain {
+            rows: softmax.rows,
+            classes: softmax.classes,
+            quads: softmax.quads,
+            height: self.spec.height,
+            width: self.spec.width,
+            logit: u32::from(logit),
+        }
+    }
+
+    /// One batch of points of an explanation: interpolate between the pictures of `pixels`, one forward pass, the
+    /// gradients of all outputs at once, and their values added to `values`.
+    ///
+    /// # Errors
+    /// [`ModelError::Gpu`]; [`ModelError::Spec`] if the network was not laid for explaining.
+    pub fn explanation_plan(
+        &self,
+        shapes: &Explain,
+        pixels: &Buffer,
+        points: &Buffer,
+        values: &Buffer,
+    ) -> Result<Plan, ModelError> {
         let gpu = &self.gpu;
+        let d_input = needed(self.input.gradient.as_ref())?;
         let mut plan = Plan::new();
-        plan.push(self.shapes.augment.gather(gpu, pixels, &self.samples, &self.input.value)?);
+        plan.push(shapes.interpolate(gpu, pixels, points, &self.input.value)?);
+        self.forward(&mut plan, false)?;
+        plan.push(self.shapes.softmax.evaluate(gpu, &self.step, &self.outputs())?);
+        plan.push(shapes.outputs(gpu, &self.probabilities, needed(self.logits.gradient.as_ref())?)?);
+        for (shape, laid) in self.shapes.stages.iter().zip(&self.stages).rev() {
+            match (shape, laid) {
+                (Stage::Conv(conv), Laid::Conv { kernel, input, output, code, .. }) => {
+                    let (d_y, d_x) = (needed(output.gradient.as_ref())?, needed(input.gradient.as_ref())?);
+                    plan.push(conv.backward_data(gpu, d_y, code, &self.learned[*kernel].weights, d_x)?);
+                }
+                (Stage::Dense(dense), Laid::Dense { kernel, input, output, .. }) => {
+                    let (d_y, d_x) = (needed(output.gradient.as_ref())?, needed(input.gradient.as_ref())?);
+                    let rows = dense.rows * shapes.classes;
+                    if dense.relu != 0 {
+                        let relu = Relu { images: dense.rows, rows, quads: dense.out_quads };
+                        plan.push(relu.backward(gpu, &output.value, d_y)?);
+                    }
+                    let dense = Dense { rows, ..*dense };
+                    plan.push(dense.backward_data(gpu, d_y, &self.learned[*kernel].weights, d_x)?);
+                }
+                _ => {}
+            }
+        }
+        plan.push(shapes.accumulate(gpu, pixels, points, d_input, values)?);
+        Ok(plan)
+    }
+
+    fn gather_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
+        let mut plan = Plan::new();
+        plan.push(self.shapes.augment.gather(&self.gpu, pixels, &self.samples, &self.input.value)?);
+        Ok(plan)
+    }
+
+    fn forward(&self, plan: &mut Plan, training: bool) -> Result<(), ModelError> {
+        let gpu = &self.gpu;
         for (shape, laid) in self.shapes.stages.iter().zip(&self.stages) {
             match (shape, laid) {
                 (Stage::Conv(conv), Laid::Conv { kernel, bias, input, output, code }) => {
@@ -349,7 +422,7 @@ impl Network {
                 _ => {}
             }
         }
-        Ok(plan)
+        Ok(())
     }
 
     /// The gradients of one stage; the first stage of a network needs none for its input.

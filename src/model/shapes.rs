@@ -76,6 +76,16 @@ impl Shapes {
         })
     }
 
+    /// The same with the gradients of `shared` outputs behind one forward pass.
+    pub fn with_shared_gradients(mut self, shared: u32) -> Shapes {
+        for stage in &mut self.stages {
+            if let Stage::Conv(conv) = stage {
+                conv.rows = conv.images * shared;
+            }
+        }
+        self
+    }
+
     /// Every tensor's name and size in bytes; for training, with gradients and `states` optimiser states a parameter.
     pub fn tensors(&self, training: bool, states: u64) -> Vec<(String, u64)> {
         let mut all = vec![("the batch of images".to_owned(), self.augment.x_bytes())];
@@ -154,4 +164,34 @@ pub fn fit(gpu: &Gpu, spec: &NetworkSpec, batch: u32, training: bool) -> Result<
         (None, None) => "no batch or image size fits: use another adapter (`glowworm devices`)".to_owned(),
     };
     Err(ModelError::DoesNotFit { tensor, bytes, limit, adapter: gpu.summary().name.clone(), advice })
+}
+
+/// The largest batch of points, up to `wanted`, whose gradients fit the adapter when a picture is explained; the gradients
+/// of all classes are kept at once.
+///
+/// # Errors
+/// [`ModelError::DoesNotFit`] if not even one point fits, [`ModelError::Spec`].
+pub fn fitting_points(gpu: &Gpu, spec: &NetworkSpec, wanted: u32) -> Result<u32, ModelError> {
+    let limit = gpu.max_tensor_bytes();
+    let largest = |batch: u32| -> Result<u64, ModelError> {
+        let shapes = Shapes::new(spec, batch)?.with_shared_gradients(spec.classes);
+        let bytes = shapes.stages.iter().map(|stage| match stage {
+            Stage::Conv(conv) => conv.d_x_bytes().max(conv.d_y_bytes()).max(conv.y_bytes()),
+            Stage::Dense(dense) => dense.y_bytes() * u64::from(spec.classes),
+            Stage::Dropout(_) => 0,
+        });
+        Ok(bytes.max().unwrap_or(0))
+    };
+    for batch in (1..=wanted).rev() {
+        if largest(batch)? <= limit {
+            return Ok(batch);
+        }
+    }
+    Err(ModelError::DoesNotFit {
+        tensor: "the gradients of one picture for all classes".to_owned(),
+        bytes: largest(1)?,
+        limit,
+        adapter: gpu.summary().name.clone(),
+        advice: "use a smaller --image-size or another adapter".to_owned(),
+    })
 }

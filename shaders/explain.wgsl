@@ -1,0 +1,97 @@
+// Expected gradients (Erion et al. 2021; shap's GradientExplainer): for a picture x, a background b and a place t on the
+// way from b to x, the value of a pixel is (x - b) times the gradient of an output at b + t (x - b).
+//
+//   pixels         [picture][row][column], a byte each of red, green, blue and one unused: pictures and backgrounds
+//   points         [rows]
+//   x              [rows][1 quad][height+2][width+2] vec4, in 0..1, its zero border never written
+//   probabilities  [rows][quads*4]
+//   d_logits       [classes][rows][quads*4]     a row's gradients share its forward pass
+//   d_x            [classes][rows][height][width] vec4
+//   values         [2][classes][height][width] vec4: the sums of the even and of the odd points, apart, so that their
+//                  difference tells the error
+
+struct Explain {
+    rows: u32,
+    classes: u32,
+    quads: u32,
+    height: u32,
+    width: u32,
+    logit: u32,      // explain the logit, not the probability
+}
+
+struct Point {
+    image: u32,
+    background: u32,
+    t: f32,
+    even: f32,       // weight among the even points; 0 for an odd one, and for padding
+    odd: f32,
+}
+
+@group(0) @binding(0) var<uniform> explain: Explain;
+@group(0) @binding(1) var<storage, read> pixels: array<u32>;
+@group(0) @binding(2) var<storage, read> points: array<Point>;
+@group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> probabilities: array<f32>;
+@group(0) @binding(5) var<storage, read_write> d_logits: array<f32>;
+@group(0) @binding(6) var<storage, read> d_x: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> values: array<vec4<f32>>;
+
+fn colour(picture: u32, pixel: u32) -> vec4<f32> {
+    return vec4(unpack4x8unorm(pixels[picture * explain.height * explain.width + pixel]).xyz, 0.0);
+}
+
+// x at every point. Grid: rows * height * width / 64.
+@compute @workgroup_size(64)
+fn interpolate(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    let area = explain.height * explain.width;
+    if i >= explain.rows * area {
+        return;
+    }
+    let row = i / area;
+    let pixel = i % area;
+    let point = points[row];
+    let line = row * (explain.height + 2u) + pixel / explain.width + 1u;
+    x[line * (explain.width + 2u) + pixel % explain.width + 1u] =
+        mix(colour(point.background, pixel), colour(point.image, pixel), point.t);
+}
+
+// The gradient of each output with respect to the logits: p_c ([j = c] - p_j), or [j = c]. Grid: classes * rows / 8.
+@compute @workgroup_size(8)
+fn outputs(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= explain.classes * explain.rows {
+        return;
+    }
+    let class_index = id.x / explain.rows;
+    let pitch = explain.quads * 4u;
+    let at = id.x % explain.rows * pitch;
+    let p = probabilities[at + class_index];
+    for (var j = 0u; j < pitch; j++) {
+        let own = f32(j == class_index);
+        d_logits[id.x * pitch + j] = select(p * (own - probabilities[at + j]), own, explain.logit != 0u);
+    }
+}
+
+// values += weight (x - b) gradient, over the points of the batch, all of one picture. Grid: classes * height * width / 64.
+@compute @workgroup_size(64)
+fn accumulate(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    let area = explain.height * explain.width;
+    let size = explain.classes * area;
+    if i >= size {
+        return;
+    }
+    let class_index = i / area;
+    let pixel = i % area;
+    var even = values[i];
+    var odd = values[size + i];
+    for (var row = 0u; row < explain.rows; row++) {
+        let point = points[row];
+        let away = colour(point.image, pixel) - colour(point.background, pixel);
+        let value = away * d_x[(class_index * explain.rows + row) * area + pixel];
+        even += point.even * value;
+        odd += point.odd * value;
+    }
+    values[i] = even;
+    values[size + i] = odd;
+}

@@ -1,0 +1,149 @@
+//! The estimate of a picture's expected gradients, and how good it is.
+
+use super::Round;
+use crate::gpu::{Buffer, Gpu, Plan};
+use crate::kernels::explain::{Explain, Point};
+use crate::model::{ModelError, Network, NetworkSpec, Purpose, Weights, fitting_points};
+
+/// Points in a batch, where they fit.
+const BATCH: u32 = 32;
+
+/// How much work to do.
+#[derive(Clone, Copy, Debug)]
+pub struct ExplainOptions {
+    /// Points at which gradients are taken, in each round.
+    pub samples: usize,
+    /// Rounds go on until the standard error, relative to the values, is below this; `None` for a single round.
+    pub tolerance: Option<f64>,
+    /// Most rounds.
+    pub most_rounds: usize,
+    /// Explain logits in place of probabilities.
+    pub logit: bool,
+    /// Seed of the points.
+    pub seed: u64,
+}
+
+/// The values of one picture.
+#[derive(Clone, Debug)]
+pub struct Estimate {
+    /// `[classes][height][width][3]`: what each pixel's red, green and blue add to the output.
+    pub values: Vec<f64>,
+    /// Standard error of the values, as a share of them (both as L2 norms over pixels and classes). From the spread of
+    /// independent rounds, or, with a single one, from its two halves, which says rather too much.
+    pub standard_error: f64,
+    /// Points used.
+    pub points: usize,
+}
+
+impl Estimate {
+    /// Sum of a class's values: to be held against its output less the mean output on the background.
+    pub fn total(&self, class: usize, classes: usize) -> f64 {
+        let size = self.values.len() / classes;
+        self.values[class * size..(class + 1) * size].iter().sum()
+    }
+}
+
+/// A network laid out for explaining, with its background.
+pub struct Explainer {
+    gpu: Gpu,
+    pixels: Buffer,
+    points: Buffer,
+    values: Buffer,
+    shapes: Explain,
+    plan: Plan,
+    image_bytes: usize,
+    backgrounds: usize,
+    options: ExplainOptions,
+}
+
+impl Explainer {
+    /// Lays the network out. `background` is `[K,H,W,4]` bytes.
+    ///
+    /// # Errors
+    /// [`ModelError`] if it does not fit the adapter, or the weights belong to another network.
+    pub fn new(
+        gpu: &Gpu,
+        spec: &NetworkSpec,
+        weights: &Weights,
+        background: &[u8],
+        options: ExplainOptions,
+    ) -> Result<Explainer, ModelError> {
+        let image_bytes = spec.height as usize * spec.width as usize * 4;
+        let backgrounds = background.len() / image_bytes;
+        if backgrounds == 0 {
+            return Err(ModelError::Spec("an explanation needs at least one background picture".to_owned()));
+        }
+        let batch = fitting_points(gpu, spec, BATCH.min(options.samples.max(1) as u32))?;
+        let network = Network::new(gpu, spec, batch, Purpose::Explain, weights)?;
+        let shapes = network.explain_shapes(options.logit);
+        // The picture stands first, the backgrounds after it.
+        let pixels = gpu.buffer_with("pictures", &[&vec![0; image_bytes], background].concat())?;
+        let points = gpu.buffer("points", shapes.points_bytes())?;
+        let values = gpu.buffer("values", shapes.values_bytes())?;
+        let plan = network.explanation_plan(&shapes, &pixels, &points, &values)?;
+        Ok(Explainer { gpu: gpu.clone(), pixels, points, values, shapes, plan, image_bytes, backgrounds, options })
+    }
+
+    /// Explains one picture, `[H,W,4]` bytes; `progress` is told the points done and the error so far.
+    ///
+    /// # Errors
+    /// [`ModelError::Gpu`]; [`ModelError::Spec`] if the values are not finite.
+    pub fn explain(&self, image: &[u8], mut progress: impl FnMut(usize, Option<f64>)) -> Result<Estimate, ModelError> {
+        self.gpu.write(&self.pixels, &image[..self.image_bytes.min(image.len())]);
+        let mut rounds: Vec<Vec<f64>> = Vec::new();
+        let mut points = 0;
+        loop {
+            let round = Round::new(self.backgrounds, self.options.samples, self.options.seed, rounds.len() as u64);
+            let [even, odd] = self.run(&round, |done| progress(points + done, None))?;
+            points += round.points.len();
+            let mean: Vec<f64> = even.iter().zip(&odd).map(|(a, b)| (a + b) / 2.0).collect();
+            if !mean.iter().all(|v| v.is_finite()) {
+                let text = "the explanation's values are not finite: the network's weights have overflowed".to_owned();
+                return Err(ModelError::Spec(text));
+            }
+            let halves = relative_error(&[even, odd]);
+            rounds.push(mean);
+            let error = if rounds.len() == 1 { halves } else { relative_error(&rounds) };
+            progress(points, Some(error));
+            let enough = self.options.tolerance.is_none_or(|tolerance| error <= tolerance);
+            if enough || rounds.len() >= self.options.most_rounds {
+                return Ok(Estimate { values: mean_of(&rounds), standard_error: error, points });
+            }
+        }
+    }
+
+    /// Runs the points in batches; gives the values of both halves, `[classes][H][W][3]` each.
+    fn run(&self, round: &Round, mut progress: impl FnMut(usize)) -> Result<[Vec<f64>; 2], ModelError> {
+        self.gpu.write(&self.values, &vec![0; self.shapes.values_bytes() as usize]);
+        let batch = self.shapes.rows as usize;
+        for (index, chunk) in round.points.chunks(batch).enumerate() {
+            let mut points: Vec<Point> =
+                chunk.iter().map(|p| Point { background: p.background + 1, ..*p }).collect();
+            // Padding weighs nothing.
+            points.resize(batch, Point::default());
+            self.gpu.write(&self.points, bytemuck::cast_slice(&points));
+            self.plan.submit(&self.gpu, &mut [])?;
+            self.gpu.wait()?;
+            progress((index * batch + chunk.len()).min(round.points.len()));
+        }
+        let all: Vec<f32> = self.gpu.read(&self.values)?;
+        let plain = |half: &[f32]| half.chunks_exact(4).flat_map(|q| [q[0], q[1], q[2]].map(f64::from)).collect();
+        let (even, odd) = all.split_at(self.shapes.values_bytes() as usize / 8);
+        Ok([plain(even), plain(odd)])
+    }
+}
+
+fn mean_of(estimates: &[Vec<f64>]) -> Vec<f64> {
+    let count = estimates.len() as f64;
+    (0..estimates[0].len()).map(|i| estimates.iter().map(|e| e[i]).sum::<f64>() / count).collect()
+}
+
+/// Standard error of the mean of independent estimates, √(Σ‖e − mean‖² / (n(n−1))), over the norm of the mean.
+fn relative_error(estimates: &[Vec<f64>]) -> f64 {
+    let mean = mean_of(estimates);
+    let count = estimates.len() as f64;
+    let spread: f64 =
+        estimates.iter().map(|e| e.iter().zip(&mean).map(|(v, m)| (v - m).powi(2)).sum::<f64>()).sum();
+    let size = mean.iter().map(|m| m * m).sum::<f64>().sqrt();
+    (spread / (count * (count - 1.0))).sqrt() / size.max(f64::MIN_POSITIVE)
+}

@@ -1,0 +1,7 @@
+//! Why a network answers as it does: expected gradients of every class's output with respect to the picture.
+
+mod estimate;
+mod sampling;
+
+pub use estimate::{Estimate, ExplainOptions, Explainer};
+pub use sampling::{Round, background_sample};

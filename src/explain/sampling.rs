@@ -1,0 +1,111 @@
+//! Where on the ways between backgrounds and a picture the gradients are taken.
+//!
+//! shap draws a background and a place at random for each point. Here every background gets its own share of the points,
+//! spread evenly over its way with a random start: at 200 points the error falls from some 0.2 to some 0.02 (relative L2).
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::kernels::explain::Point;
+
+/// The points of one round: as many on the way from each background, give or take one.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// The points; `image` is left for the caller.
+    pub points: Vec<Point>,
+}
+
+impl Round {
+    /// `count` points over `backgrounds` ways, drawn from (seed, round). Each background's points lie at t = (j + u)/m with
+    /// a u of its own (systematic sampling); even and odd j are weighted apart, so that each half alone estimates the
+    /// integral too. With fewer points than two a background, each half takes backgrounds of its own.
+    pub fn new(backgrounds: usize, count: usize, seed: u64, round: u64) -> Round {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(round);
+        let mut uniform = || f64::from(random.next_u32()) * 2f64.powi(-32);
+        // Which backgrounds get one point more, or any at all, is drawn too.
+        let mut order: Vec<usize> = (0..backgrounds).collect();
+        for i in (1..backgrounds).rev() {
+            let other = (uniform() * (i + 1) as f64) as usize;
+            order.swap(i, other);
+        }
+        let count = count.max(2);
+        let mut drawn: Vec<(usize, f64, bool)> = Vec::with_capacity(count);
+        for (rank, &background) in order.iter().enumerate() {
+            let own = count / backgrounds + usize::from(rank < count % backgrounds);
+            let start = uniform();
+            for j in 0..own {
+                let even = if own == 1 { rank % 2 == 0 } else { j % 2 == 0 };
+                drawn.push((background, (j as f64 + start) / own as f64, even));
+            }
+        }
+        // Within a half, every background counts the same, however many points it got.
+        let mut counts = vec![[0usize; 2]; backgrounds];
+        drawn.iter().for_each(|(b, _, even)| counts[*b][usize::from(!*even)] += 1);
+        let present = [0, 1].map(|half| counts.iter().filter(|c| c[half] > 0).count().max(1));
+        let weight = |background: usize, half: usize| 1.0 / (present[half] * counts[background][half]) as f64;
+        let points = drawn.into_iter().map(|(background, t, even)| Point {
+            image: 0,
+            background: background as u32,
+            t: t as f32,
+            even: if even { weight(background, 0) as f32 } else { 0.0 },
+            odd: if even { 0.0 } else { weight(background, 1) as f32 },
+        });
+        Round { points: points.collect() }
+    }
+}
+
+/// Which of the training pictures serve as background: `count` of them, each class in its share (at least one), drawn
+/// from the seed; sorted.
+pub fn background_sample(labels: &[u32], count: usize, seed: u64) -> Vec<usize> {
+    let classes = labels.iter().max().map_or(0, |m| *m as usize + 1);
+    let mut chosen = Vec::new();
+    for class in 0..classes {
+        let mut members: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] as usize == class).collect();
+        let share = (count * members.len()).checked_div(labels.len()).unwrap_or(0).max(1);
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(class as u64);
+        for i in 0..share.min(members.len()) {
+            let left = members.len() - i;
+            let other = i + (f64::from(random.next_u32()) * 2f64.powi(-32) * left as f64) as usize;
+            members.swap(i, other);
+            chosen.push(members[i]);
+        }
+    }
+    chosen.sort_unstable();
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_half_weighs_one_and_points_spread_over_every_way() {
+        for (backgrounds, count) in [(12, 200), (100, 200), (7, 15), (1, 5), (30, 10)] {
+            let round = Round::new(backgrounds, count, 1, 0);
+            assert_eq!(round.points.len(), count);
+            let sum = |w: fn(&Point) -> f32| round.points.iter().map(|p| f64::from(w(p))).sum::<f64>();
+            assert!((sum(|p| p.even) - 1.0).abs() < 1e-6 && (sum(|p| p.odd) - 1.0).abs() < 1e-6);
+            assert!(round.points.iter().all(|p| (0.0..=1.0).contains(&p.t) && (p.background as usize) < backgrounds));
+        }
+        let of_first: Vec<f32> = Round::new(3, 30, 1, 0).points.iter().filter(|p| p.background == 0).map(|p| p.t).collect();
+        for j in 0..10 {
+            let stratum = of_first.iter().filter(|t| (**t * 10.0) as usize == j).count();
+            assert_eq!(stratum, 1, "stratum {j} of {of_first:?}");
+        }
+    }
+
+    #[test]
+    fn backgrounds_come_from_all_classes_once_each() {
+        let labels: Vec<u32> = (0..300).map(|i| u32::from(i >= 100) + u32::from(i >= 290)).collect();
+        let chosen = background_sample(&labels, 60, 4);
+        let count = |class| chosen.iter().filter(|&&i| labels[i] == class).count();
+        assert_eq!((count(0), count(1), count(2)), (20, 38, 2));
+        let mut unique = chosen.clone();
+        unique.dedup();
+        assert_eq!(unique, chosen);
+        assert_eq!(chosen, background_sample(&labels, 60, 4));
+        assert_ne!(chosen, background_sample(&labels, 60, 5));
+    }
+}
