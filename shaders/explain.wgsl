@@ -7,8 +7,8 @@
 //   probabilities  [rows][quads*4]
 //   d_logits       [classes][rows][quads*4]     a row's gradients share its forward pass
 //   d_x            [classes][rows][height][width] vec4
-//   values         [2][classes][height][width] vec4: the sums of the even and of the odd points, apart, so that their
-//                  difference tells the error
+//   values         [2][classes][height][width] vec4: the estimate, and half the difference between the estimates from
+//                  one half of the points and from the other, which tells the error
 
 struct Explain {
     rows: u32,
@@ -23,8 +23,8 @@ struct Point {
     image: u32,
     background: u32,
     t: f32,
-    even: f32,       // weight among the even points; 0 for an odd one, and for padding
-    odd: f32,
+    weight: f32,     // in the estimate; 0 for padding
+    contrast: f32,   // in the difference
 }
 
 @group(0) @binding(0) var<uniform> explain: Explain;
@@ -72,7 +72,7 @@ fn outputs(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 }
 
-// values += weight (x - b) gradient, over the points of the batch, all of one picture. Grid: classes * height * width / 64.
+// values += weights (x - b) gradient, over the points of the batch, all of one picture. Grid: classes * height * width / 64.
 @compute @workgroup_size(64)
 fn accumulate(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
@@ -83,15 +83,15 @@ fn accumulate(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgro
     }
     let class_index = i / area;
     let pixel = i % area;
-    var even = values[i];
-    var odd = values[size + i];
+    var estimate = values[i];
+    var difference = values[size + i];
     for (var row = 0u; row < explain.rows; row++) {
         let point = points[row];
         let away = colour(point.image, pixel) - colour(point.background, pixel);
         let value = away * d_x[(class_index * explain.rows + row) * area + pixel];
-        even += point.even * value;
-        odd += point.odd * value;
+        estimate += point.weight * value;
+        difference += point.contrast * value;
     }
-    values[i] = even;
-    values[size + i] = odd;
+    values[i] = estimate;
+    values[size + i] = difference;
 }

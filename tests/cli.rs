@@ -103,9 +103,9 @@ fn train_evaluate_and_predict() {
     let loss: f64 = last[3].parse().expect("a number");
     assert!((json["loss"].as_f64().expect("a number") - loss).abs() < 1e-4);
 
-    let printed = succeed(root, &["predict", "run", "set/test/light/test 1é.png", "set/test/dark"]);
+    let printed = succeed(root, &["predict", "run", "set/test/light/test 1é.png", "set/test/dark", "--no-shap"]);
     assert_eq!(printed.lines().count(), 6, "{printed}");
-    let json = succeed(root, &["predict", "run", "set/test", "--json"]);
+    let json = succeed(root, &["predict", "run", "set/test", "--json", "--no-shap"]);
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     for image in json.as_array().expect("a list") {
         let probabilities = image["probabilities"].as_object().expect("classes");
@@ -203,4 +203,30 @@ fn broken_pictures_are_named_and_skipped_or_refused() {
     assert!(printed.contains("skipped") && printed.contains("broken.jpg"), "{printed}");
     let message = fail(root.path(), &[&TINY[..], &["strict", "--strict"]].concat());
     assert!(message.contains("broken.jpg"), "{message}");
+}
+
+#[test]
+fn predict_draws_heatmaps_and_keeps_their_values() {
+    if no_adapter() {
+        return;
+    }
+    let root = pictures();
+    let root = root.path();
+    train(root, "run", &["--epochs", "1", "--background", "8"]);
+    let fast = ["predict", "run", "set/test/light", "--samples", "16"];
+    let printed = succeed(root, &[&fast[..], &["--out", "maps"]].concat());
+    assert_eq!(printed.lines().filter(|l| l.starts_with("heatmap")).count(), 5, "{printed}");
+    let map = image::open(root.join("maps/test 2é_shap.png")).expect("a picture").to_rgb8();
+    assert!(map.width() > 800 && map.height() > 300);
+    assert!(map.pixels().any(|p| p.0 == [255, 13, 87]) && map.pixels().any(|p| p.0 == [30, 136, 229]));
+    succeed(
+        root,
+        &[&fast[..], &["--grid", "all.png", "--save-values", "v.safetensors", "--smooth", "--overlay"]].concat(),
+    );
+    assert!(image::open(root.join("all.png")).expect("a picture").height() > 1500);
+    let bytes = std::fs::read(root.join("v.safetensors")).expect("read");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("it is whole");
+    assert_eq!(file.tensor("values").expect("there").shape(), [5, 16, 16, 3, 2]);
+    std::fs::remove_file(root.join("run/background.safetensors")).expect("removed");
+    assert!(fail(root, &fast).contains("--no-shap"));
 }

@@ -82,7 +82,10 @@ fn the_estimate_approaches_the_integral_much_faster_than_random_draws() {
                     let error = (estimate.total(class, CLASSES) - gap).abs();
                     // Completeness: what all pixels add is the output less its mean on the background.
                     let allowed = if samples == 4000 { 1e-3 } else { 5e-3 };
-                    assert!(error <= allowed, "{samples} points: class {class} of picture {image} misses {error} of {gap}");
+                    assert!(
+                        error <= allowed,
+                        "{samples} points: class {class} of picture {image} misses {error} of {gap}"
+                    );
                 }
                 assert!(estimate.standard_error > 0.0 && estimate.points == samples);
             }
@@ -99,8 +102,7 @@ fn rounds_go_on_until_the_error_is_small_enough() {
     let golden = Golden(golden.expect("the golden file is whole"));
     let (explained, background) = (golden.pictures("explained"), golden.pictures("background"));
     for gpu in bodies().into_iter().take(1) {
-        let options =
-            ExplainOptions { samples: 48, tolerance: Some(0.02), most_rounds: 50, logit: false, seed: 1 };
+        let options = ExplainOptions { samples: 48, tolerance: Some(0.02), most_rounds: 50, logit: false, seed: 1 };
         let explainer = Explainer::new(&gpu, &spec(), &golden.weights(), &background, options).expect("it fits");
         let estimate = explainer.explain(&explained[..SIDE * SIDE * 4], |_, _| {}).expect("it runs");
         assert!(estimate.points > 48 && estimate.standard_error <= 0.02);

@@ -1,4 +1,4 @@
-//! The direction of the layers: main → commands → {training, report, data} → model → kernels → gpu → wgpu.
+//! The direction of the layers: main → commands → {training, explain, report, data} → model → kernels → gpu → wgpu.
 
 use std::path::Path;
 
@@ -21,7 +21,8 @@ fn no_folder_names_one_above_it() {
         ("model", &["training", "report", "data", "commands"]),
         ("data", &["gpu", "kernels", "model", "training", "report", "commands"]),
         ("report", &["gpu", "kernels", "model", "training", "data", "commands"]),
-        ("training", &["report", "data", "commands"]),
+        ("training", &["explain", "report", "data", "commands"]),
+        ("explain", &["training", "report", "data", "commands"]),
     ];
     for (folder, forbidden) in above {
         for (path, text) in texts(folder) {
@@ -34,7 +35,7 @@ fn no_folder_names_one_above_it() {
 
 #[test]
 fn only_gpu_names_wgpu_and_kernel_families_do_not_know_each_other() {
-    for folder in ["kernels", "model", "data", "report", "training", "commands"] {
+    for folder in ["kernels", "model", "data", "report", "training", "explain", "commands"] {
         for (path, text) in texts(folder) {
             assert!(!text.contains("wgpu::"), "{path} names wgpu");
         }
@@ -42,7 +43,7 @@ fn only_gpu_names_wgpu_and_kernel_families_do_not_know_each_other() {
     for (path, text) in texts("kernels") {
         let imports = text.lines().filter(|l| l.starts_with("use crate::kernels") || l.starts_with("use super::"));
         for line in imports {
-            for family in ["augment", "conv", "dense", "dropout", "optimizer", "reduce", "relu", "softmax"] {
+            for family in ["augment", "conv", "dense", "dropout", "explain", "optimizer", "reduce", "relu", "softmax"] {
                 assert!(!line.contains(&format!("super::{family}")), "{path} imports the family {family}");
             }
         }

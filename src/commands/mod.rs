@@ -5,6 +5,7 @@ pub mod evaluate;
 pub mod predict;
 pub mod train;
 
+mod heatmaps;
 mod run_folder;
 
 use std::path::PathBuf;
@@ -35,7 +36,7 @@ pub enum Command {
     Train(train::TrainArgs),
     /// Measure a trained network on the test pictures
     Evaluate(evaluate::EvaluateArgs),
-    /// Say what is on pictures, with percentages
+    /// Say what is on pictures, with percentages, and draw SHAP heatmaps that show why
     Predict(predict::PredictArgs),
     /// List the graphics adapters of this machine
     Devices(devices::DevicesArgs),

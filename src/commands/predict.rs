@@ -1,13 +1,17 @@
-//! `glowworm predict`: what is on a picture, with a percentage for each class.
+//! `glowworm predict`: what is on a picture, with a percentage for each class and a heatmap that says why.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CommandError, DeviceArgs, RunFolder};
+use super::{CommandError, DeviceArgs, RunFolder, heatmaps};
 use crate::data::{self, DecodeOptions, Sample};
+use crate::explain::ExplainOptions;
 use crate::model::{Network, Purpose};
 use crate::training::{Images, answer};
+
+/// With a tolerance, sampling ends here at the latest.
+const MOST_ROUNDS: usize = 100;
 
 /// Options of `predict`.
 #[derive(Args)]
@@ -23,6 +27,36 @@ pub struct PredictArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Percentages only, without heatmaps
+    #[arg(long)]
+    no_shap: bool,
+    /// Write heatmaps into this folder, as <image>_shap.png [default: beside the pictures]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// One figure of all pictures, in place of one each
+    #[arg(long, value_name = "FILE")]
+    grid: Option<PathBuf>,
+    /// Heatmaps for the most probable classes only [default: 4]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    top: Option<u32>,
+    /// Points at which gradients are taken, for each picture
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
+    samples: u32,
+    /// Go on until the standard error of the values is below this share of them, 0.02 for example
+    #[arg(long, value_name = "SHARE")]
+    tolerance: Option<f64>,
+    /// Explain the logits in place of the probabilities
+    #[arg(long)]
+    logit: bool,
+    /// Sum the values over neighbourhoods of this radius in pixels, for a map that is easier to read
+    #[arg(long, value_name = "PIXELS", num_args = 0..=1, default_missing_value = "2")]
+    smooth: Option<usize>,
+    /// Lay the heatmap over the picture in full colour
+    #[arg(long)]
+    overlay: bool,
+    /// Also write the values, [N,H,W,3,class], as safetensors
+    #[arg(long, value_name = "FILE")]
+    save_values: Option<PathBuf>,
     /// Fail on the first picture that cannot be read, in place of naming and skipping it
     #[arg(long)]
     strict: bool,
@@ -50,7 +84,7 @@ pub fn run(args: &PredictArgs) -> Result<(), CommandError> {
     }
     let batch = pixels.labels.len().min(32);
     let network = Network::new(&gpu, spec, batch as u32, Purpose::Infer, &weights)?;
-    let mut images = Images::new(&gpu, pixels.bytes, pixels.labels, batch, None)?;
+    let mut images = Images::new(&gpu, pixels.bytes.clone(), pixels.labels, batch, None)?;
     let answers = answer(&gpu, &network, &mut images)?;
 
     let mut all = Vec::new();
@@ -68,5 +102,33 @@ pub fn run(args: &PredictArgs) -> Result<(), CommandError> {
     if args.json {
         println!("{:#}", serde_json::Value::Array(all));
     }
-    Ok(())
+    if args.no_shap {
+        return Ok(());
+    }
+    let options = ExplainOptions {
+        samples: args.samples as usize,
+        tolerance: args.tolerance,
+        most_rounds: MOST_ROUNDS,
+        logit: args.logit,
+        seed: 1,
+    };
+    let settings = heatmaps::HeatmapSettings {
+        top: args.top.map_or(4, |k| k as usize),
+        smooth: args.smooth,
+        overlay: args.overlay,
+        out: args.out.clone(),
+        grid: args.grid.clone(),
+        save_values: args.save_values.clone(),
+        say: !args.json,
+    };
+    heatmaps::write(
+        &gpu,
+        &run,
+        (&weights, &metadata),
+        &pixels.bytes,
+        &pixels.paths,
+        &answers.probabilities,
+        options,
+        &settings,
+    )
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::CommandError;
@@ -41,6 +42,8 @@ pub struct Settings {
     /// Input size and layers.
     pub network: NetworkSpec,
 }
+
+const BACKGROUND: &str = "background.safetensors";
 
 /// The folder of one run.
 #[derive(Clone, Debug)]
@@ -125,6 +128,37 @@ impl RunFolder {
         let path = self.file("settings.toml");
         let text = std::fs::read_to_string(&path).map_err(|e| fail(&path, format!("it cannot be read: {e}")))?;
         toml::from_str(&text).map_err(|e| fail(&path, format!("it is not the settings of a run: {e}")))
+    }
+
+    /// Writes `background.safetensors`: training pictures that explanations start from, `[K,H,W,4]` bytes.
+    ///
+    /// # Errors
+    /// [`CommandError::File`].
+    pub fn write_background(&self, pictures: &[u8], height: usize, width: usize) -> Result<(), CommandError> {
+        let path = self.file(BACKGROUND);
+        let shape = vec![pictures.len() / (height * width * 4), height, width, 4];
+        let view = TensorView::new(Dtype::U8, shape, pictures).map_err(|e| fail(&path, e))?;
+        let bytes = safetensors::serialize([("background", view)], None).map_err(|e| fail(&path, e))?;
+        write_atomically(&path, &bytes).map_err(|e| fail(&path, format!("it cannot be written: {e}")))
+    }
+
+    /// Reads `background.safetensors`, and holds its size against the network's input.
+    ///
+    /// # Errors
+    /// [`CommandError::File`].
+    pub fn background(&self, height: usize, width: usize) -> Result<Vec<u8>, CommandError> {
+        let path = self.file(BACKGROUND);
+        let help = "explanations start from it; --no-shap does without";
+        let bytes = std::fs::read(&path).map_err(|e| fail(&path, format!("it cannot be read ({e}); {help}")))?;
+        let broken = |e: &dyn std::fmt::Display| fail(&path, format!("it is not a run's background ({e}); {help}"));
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(&e))?;
+        let tensor = file.tensor("background").map_err(|e| broken(&e))?;
+        match tensor.shape() {
+            [count, h, w, 4] if *count > 0 && (*h, *w) == (height, width) && tensor.dtype() == Dtype::U8 => {
+                Ok(tensor.data().to_vec())
+            }
+            other => Err(broken(&format!("its shape is {other:?}, not [K, {height}, {width}, 4]"))),
+        }
     }
 
     /// The weights after the last epoch, or after the one that did best on the test pictures.

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::{CommandError, DeviceArgs, RunFolder, Settings};
 use crate::data::{self, Dataset, DecodeOptions, OpenOptions, Pixels, Sample};
+use crate::explain::background_sample;
 use crate::gpu::Gpu;
 use crate::model::{Metadata, Network, NetworkSpec, Weights, fit};
 use crate::report::{Epoch, EpochProgress, History, Output, curves, progress};
@@ -77,6 +78,9 @@ pub struct TrainArgs {
     /// Keep pictures on the device only up to this many MiB, and stream them beyond it [default: what the adapter can bind]
     #[arg(long, value_name = "MIB")]
     image_memory: Option<u64>,
+    /// Training pictures kept with the run as the background of explanations
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    background: u32,
     /// Print nothing but errors
     #[arg(long)]
     quiet: bool,
@@ -174,6 +178,7 @@ pub fn run(args: &TrainArgs) -> Result<(), CommandError> {
     let metadata = Metadata { classes: dataset.classes, network: spec.clone() };
     let weights = Weights::initial(&spec, args.seed);
     let network = Network::new(&gpu, &spec, args.batch_size, optimizer.purpose(), &weights)?;
+    write_background(args, &run, &train)?;
     let budget = args.image_memory.map(|mib| mib << 20);
     let on_device = |p: Pixels| Images::new(&gpu, p.bytes, p.labels, args.batch_size as usize, budget);
     let (mut train, mut test) = (on_device(train)?, on_device(test)?);
@@ -188,6 +193,14 @@ pub fn run(args: &TrainArgs) -> Result<(), CommandError> {
     train_epochs(args, &gpu, &mut trainer, &mut test, &keeper, output, &stop)
         .inspect(|history| summarize(history, &run, &say))
         .map(|_| ())
+}
+
+/// Keeps some training pictures with the run, so that its answers can be explained without the training folder.
+fn write_background(args: &TrainArgs, run: &RunFolder, train: &Pixels) -> Result<(), CommandError> {
+    let chosen = background_sample(&train.labels, args.background as usize, args.seed);
+    let size = train.bytes.len() / train.labels.len();
+    let pictures: Vec<u8> = chosen.into_iter().flat_map(|i| &train.bytes[i * size..(i + 1) * size]).copied().collect();
+    run.write_background(&pictures, args.image_size as usize, args.image_size as usize)
 }
 
 /// What an epoch leaves in the run folder.

@@ -10,7 +10,7 @@ use super::DataError;
 use super::insect::{Kind, draw};
 use crate::files::write_atomically;
 
-const TRAIN: usize = 150;
+const TRAIN: usize = 160;
 const TEST: usize = 50;
 const QUALITY: u8 = 90;
 

@@ -117,9 +117,9 @@ pub(super) fn draw(kind: Kind, seed: u64, stream: u64) -> Option<RgbImage> {
     let mut canvas = Canvas { pixmap: Pixmap::new(WIDTH, HEIGHT)?, place: Transform::identity() };
     background(&mut canvas, &mut chance);
 
-    let scale = chance.between(0.75, 1.15);
-    let (x, y) = (chance.between(50.0, 110.0), chance.between(44.0, 76.0));
-    let degrees = chance.between(-180.0, 180.0);
+    let scale = chance.between(0.85, 1.2);
+    let (x, y) = (chance.between(58.0, 102.0), chance.between(48.0, 72.0));
+    let degrees = chance.between(-50.0, 50.0);
     let squeeze = chance.between(0.82, 1.0);
     let direction = chance.between(0.0, std::f32::consts::TAU);
     let light = Point::from_xy(direction.cos(), direction.sin());
@@ -144,13 +144,13 @@ pub(super) fn draw(kind: Kind, seed: u64, stream: u64) -> Option<RgbImage> {
     Some(expose(&canvas.pixmap, &mut chance))
 }
 
-/// Body colours: the same range for all three classes.
+/// Body colours: the same range for all three classes, darker or lighter than any background.
 fn body_colour(chance: &mut Chance) -> Color {
     match chance.one_of(4) {
-        0 => chance.colour((0.02, 0.10), (0.4, 0.9), (0.18, 0.40)),
-        1 => chance.colour((0.25, 0.60), (0.3, 0.9), (0.20, 0.42)),
-        2 => chance.colour((0.95, 1.05), (0.5, 0.9), (0.25, 0.45)),
-        _ => chance.colour((0.0, 1.0), (0.0, 0.2), (0.06, 0.30)),
+        0 => chance.colour((0.02, 0.10), (0.4, 0.9), (0.18, 0.70)),
+        1 => chance.colour((0.25, 0.60), (0.3, 0.9), (0.20, 0.70)),
+        2 => chance.colour((0.95, 1.15), (0.5, 0.9), (0.25, 0.75)),
+        _ => chance.colour((0.0, 1.0), (0.0, 0.2), (0.06, 0.85)),
     }
 }
 
@@ -297,11 +297,11 @@ fn whole() -> Option<Path> {
 fn background(canvas: &mut Canvas, chance: &mut Chance) {
     type Range = (f32, f32);
     let palettes: [(Range, Range, Range); 6] = [
-        ((0.22, 0.38), (0.25, 0.7), (0.25, 0.65)), // leaf
-        ((0.08, 0.13), (0.15, 0.5), (0.45, 0.80)), // sand
-        ((0.05, 0.09), (0.25, 0.6), (0.18, 0.45)), // wood and soil
+        ((0.22, 0.38), (0.25, 0.7), (0.10, 0.65)), // leaf
+        ((0.08, 0.13), (0.15, 0.5), (0.30, 0.80)), // sand
+        ((0.05, 0.09), (0.25, 0.6), (0.06, 0.40)), // wood and soil
         ((0.53, 0.62), (0.2, 0.7), (0.55, 0.85)),  // sky and water
-        ((0.0, 1.0), (0.0, 0.12), (0.55, 0.95)),   // paper
+        ((0.0, 1.0), (0.0, 0.12), (0.10, 0.95)),   // paper
         ((0.85, 1.15), (0.2, 0.7), (0.45, 0.80)),  // blossom
     ];
     let (hue, saturation, lightness) = palettes[chance.one_of(6) as usize];

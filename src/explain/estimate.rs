@@ -94,15 +94,14 @@ impl Explainer {
         let mut points = 0;
         loop {
             let round = Round::new(self.backgrounds, self.options.samples, self.options.seed, rounds.len() as u64);
-            let [even, odd] = self.run(&round, |done| progress(points + done, None))?;
+            let [estimate, difference] = self.run(&round, |done| progress(points + done, None))?;
             points += round.points.len();
-            let mean: Vec<f64> = even.iter().zip(&odd).map(|(a, b)| (a + b) / 2.0).collect();
-            if !mean.iter().all(|v| v.is_finite()) {
+            if !estimate.iter().all(|v| v.is_finite()) {
                 let text = "the explanation's values are not finite: the network's weights have overflowed".to_owned();
                 return Err(ModelError::Spec(text));
             }
-            let halves = relative_error(&[even, odd]);
-            rounds.push(mean);
+            let halves = norm(&difference) / norm(&estimate).max(f64::MIN_POSITIVE);
+            rounds.push(estimate);
             let error = if rounds.len() == 1 { halves } else { relative_error(&rounds) };
             progress(points, Some(error));
             let enough = self.options.tolerance.is_none_or(|tolerance| error <= tolerance);
@@ -112,13 +111,13 @@ impl Explainer {
         }
     }
 
-    /// Runs the points in batches; gives the values of both halves, `[classes][H][W][3]` each.
+    /// Runs the points in batches; gives the estimate and half the difference between its two
+    /// halves, `[classes][H][W][3]` each.
     fn run(&self, round: &Round, mut progress: impl FnMut(usize)) -> Result<[Vec<f64>; 2], ModelError> {
         self.gpu.write(&self.values, &vec![0; self.shapes.values_bytes() as usize]);
         let batch = self.shapes.rows as usize;
         for (index, chunk) in round.points.chunks(batch).enumerate() {
-            let mut points: Vec<Point> =
-                chunk.iter().map(|p| Point { background: p.background + 1, ..*p }).collect();
+            let mut points: Vec<Point> = chunk.iter().map(|p| Point { background: p.background + 1, ..*p }).collect();
             // Padding weighs nothing.
             points.resize(batch, Point::default());
             self.gpu.write(&self.points, bytemuck::cast_slice(&points));
@@ -127,10 +126,14 @@ impl Explainer {
             progress((index * batch + chunk.len()).min(round.points.len()));
         }
         let all: Vec<f32> = self.gpu.read(&self.values)?;
-        let plain = |half: &[f32]| half.chunks_exact(4).flat_map(|q| [q[0], q[1], q[2]].map(f64::from)).collect();
-        let (even, odd) = all.split_at(self.shapes.values_bytes() as usize / 8);
-        Ok([plain(even), plain(odd)])
+        let plain = |quads: &[f32]| quads.chunks_exact(4).flat_map(|q| [q[0], q[1], q[2]].map(f64::from)).collect();
+        let (estimate, difference) = all.split_at(self.shapes.values_bytes() as usize / 8);
+        Ok([plain(estimate), plain(difference)])
     }
+}
+
+fn norm(values: &[f64]) -> f64 {
+    values.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
 fn mean_of(estimates: &[Vec<f64>]) -> Vec<f64> {
@@ -142,8 +145,6 @@ fn mean_of(estimates: &[Vec<f64>]) -> Vec<f64> {
 fn relative_error(estimates: &[Vec<f64>]) -> f64 {
     let mean = mean_of(estimates);
     let count = estimates.len() as f64;
-    let spread: f64 =
-        estimates.iter().map(|e| e.iter().zip(&mean).map(|(v, m)| (v - m).powi(2)).sum::<f64>()).sum();
-    let size = mean.iter().map(|m| m * m).sum::<f64>().sqrt();
-    (spread / (count * (count - 1.0))).sqrt() / size.max(f64::MIN_POSITIVE)
+    let spread: f64 = estimates.iter().map(|e| e.iter().zip(&mean).map(|(v, m)| (v - m).powi(2)).sum::<f64>()).sum();
+    (spread / (count * (count - 1.0))).sqrt() / norm(&mean).max(f64::MIN_POSITIVE)
 }

@@ -17,42 +17,53 @@ pub struct Round {
 
 impl Round {
     /// `count` points over `backgrounds` ways, drawn from (seed, round). Each background's points lie at t = (j + u)/m with
-    /// a u of its own (systematic sampling); even and odd j are weighted apart, so that each half alone estimates the
-    /// integral too. With fewer points than two a background, each half takes backgrounds of its own.
+    /// a u of its own (systematic sampling). Even and odd j are the two halves, whose difference tells the error. With fewer points than two a background, each half takes backgrounds of its own.
     pub fn new(backgrounds: usize, count: usize, seed: u64, round: u64) -> Round {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(round);
         let mut uniform = || f64::from(random.next_u32()) * 2f64.powi(-32);
-        // Which backgrounds get one point more, or any at all, is drawn too.
-        let mut order: Vec<usize> = (0..backgrounds).collect();
-        for i in (1..backgrounds).rev() {
-            let other = (uniform() * (i + 1) as f64) as usize;
-            order.swap(i, other);
-        }
+        // Which backgrounds get one point more, or any at all, is drawn too; and so is which gets which start: those are
+        // spread evenly as well (a Latin hypercube), so that the errors of the ways cancel rather than add up.
+        let (order, starts) = (shuffled(backgrounds, &mut uniform), shuffled(backgrounds, &mut uniform));
         let count = count.max(2);
         let mut drawn: Vec<(usize, f64, bool)> = Vec::with_capacity(count);
         for (rank, &background) in order.iter().enumerate() {
             let own = count / backgrounds + usize::from(rank < count % backgrounds);
-            let start = uniform();
+            // Which half gets the first point is drawn too, lest one half lie nearer to the backgrounds.
+            let start = (starts[rank] as f64 + uniform()) / backgrounds as f64;
+            let flip = usize::from(uniform() < 0.5);
             for j in 0..own {
-                let even = if own == 1 { rank % 2 == 0 } else { j % 2 == 0 };
+                let even = if own == 1 { rank % 2 == 0 } else { (j + flip) % 2 == 0 };
                 drawn.push((background, (j as f64 + start) / own as f64, even));
             }
         }
-        // Within a half, every background counts the same, however many points it got.
+        // Every background that has points counts the same, however many: in the estimate, and within each half.
         let mut counts = vec![[0usize; 2]; backgrounds];
         drawn.iter().for_each(|(b, _, even)| counts[*b][usize::from(!*even)] += 1);
-        let present = [0, 1].map(|half| counts.iter().filter(|c| c[half] > 0).count().max(1));
-        let weight = |background: usize, half: usize| 1.0 / (present[half] * counts[background][half]) as f64;
-        let points = drawn.into_iter().map(|(background, t, even)| Point {
-            image: 0,
-            background: background as u32,
-            t: t as f32,
-            even: if even { weight(background, 0) as f32 } else { 0.0 },
-            odd: if even { 0.0 } else { weight(background, 1) as f32 },
+        let present = counts.iter().filter(|c| c[0] + c[1] > 0).count().max(1);
+        let halves = [0, 1].map(|half| counts.iter().filter(|c| c[half] > 0).count().max(1));
+        let points = drawn.into_iter().map(|(background, t, even)| {
+            let (half, sign) = if even { (0, 0.5) } else { (1, -0.5) };
+            let own = counts[background];
+            Point {
+                image: 0,
+                background: background as u32,
+                t: t as f32,
+                weight: (1.0 / (present * (own[0] + own[1])) as f64) as f32,
+                contrast: (sign / (halves[half] * own[half]) as f64) as f32,
+            }
         });
         Round { points: points.collect() }
     }
+}
+
+/// The numbers below `count` in random order (Fisher, Yates).
+fn shuffled(count: usize, uniform: &mut impl FnMut() -> f64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    for i in (1..count).rev() {
+        order.swap(i, (uniform() * (i + 1) as f64) as usize);
+    }
+    order
 }
 
 /// Which of the training pictures serve as background: `count` of them, each class in its share (at least one), drawn
@@ -81,15 +92,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_half_weighs_one_and_points_spread_over_every_way() {
+    fn weights_add_up_to_one_and_points_spread_over_every_way() {
         for (backgrounds, count) in [(12, 200), (100, 200), (7, 15), (1, 5), (30, 10)] {
             let round = Round::new(backgrounds, count, 1, 0);
             assert_eq!(round.points.len(), count);
             let sum = |w: fn(&Point) -> f32| round.points.iter().map(|p| f64::from(w(p))).sum::<f64>();
-            assert!((sum(|p| p.even) - 1.0).abs() < 1e-6 && (sum(|p| p.odd) - 1.0).abs() < 1e-6);
+            assert!((sum(|p| p.weight) - 1.0).abs() < 1e-6);
+            assert!((sum(|p| p.contrast.max(0.0)) - 0.5).abs() < 1e-6 && sum(|p| p.contrast).abs() < 1e-6);
             assert!(round.points.iter().all(|p| (0.0..=1.0).contains(&p.t) && (p.background as usize) < backgrounds));
         }
-        let of_first: Vec<f32> = Round::new(3, 30, 1, 0).points.iter().filter(|p| p.background == 0).map(|p| p.t).collect();
+        let of_first: Vec<f32> =
+            Round::new(3, 30, 1, 0).points.iter().filter(|p| p.background == 0).map(|p| p.t).collect();
         for j in 0..10 {
             let stratum = of_first.iter().filter(|t| (**t * 10.0) as usize == j).count();
             assert_eq!(stratum, 1, "stratum {j} of {of_first:?}");

@@ -32,10 +32,10 @@ uniform_struct! {
         background: u32,
         /// Share of the way, 0 to 1.
         t: f32,
-        /// Weight among the even points.
-        even: f32,
-        /// Weight among the odd points.
-        odd: f32,
+        /// Weight in the estimate; 0 for padding.
+        weight: f32,
+        /// Weight in half the difference between the two halves of the points.
+        contrast: f32,
     }
 }
 
@@ -72,8 +72,7 @@ impl Explain {
     /// [`GpuError::Shader`] if a buffer is too small for the shapes.
     pub fn outputs(&self, gpu: &Gpu, probabilities: &Buffer, d_logits: &Buffer) -> Result<Dispatch, GpuError> {
         let bytes = u64::from(self.rows) * u64::from(self.quads) * QUAD;
-        let needs =
-            [("probabilities", probabilities, bytes), ("d_logits", d_logits, bytes * u64::from(self.classes))];
+        let needs = [("probabilities", probabilities, bytes), ("d_logits", d_logits, bytes * u64::from(self.classes))];
         check_sizes("explain outputs", &needs)?;
         let buffers = [("probabilities", probabilities), ("d_logits", d_logits)];
         let groups = [(self.rows * self.classes).div_ceil(8), 1, 1];
@@ -93,11 +92,8 @@ impl Explain {
         values: &Buffer,
     ) -> Result<Dispatch, GpuError> {
         let gradients = u64::from(self.rows) * u64::from(self.classes) * self.area() * QUAD;
-        let needs = [
-            ("points", points, self.points_bytes()),
-            ("d_x", d_x, gradients),
-            ("values", values, self.values_bytes()),
-        ];
+        let needs =
+            [("points", points, self.points_bytes()), ("d_x", d_x, gradients), ("values", values, self.values_bytes())];
         check_sizes("explain accumulate", &needs)?;
         let grid = linear_grid(u64::from(self.classes) * self.area(), 64);
         let buffers = [("pixels", pixels), ("points", points), ("d_x", d_x), ("values", values)];

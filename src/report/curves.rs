@@ -1,31 +1,20 @@
 //! Accuracy and loss against epochs, as a picture.
 
 use std::path::Path;
-use std::sync::Once;
 
 use image::RgbImage;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
-use plotters::style::FontStyle;
 
-use super::{Epoch, History, ReportError};
-use crate::files::write_atomically;
+use super::font::{FONT, register};
+use super::{Epoch, History, ReportError, write_png};
 
 const SIZE: (u32, u32) = (1500, 640);
 
 /// Blue and orange of Okabe and Ito's palette: told apart with any kind of colour vision.
 const TRAIN: RGBColor = RGBColor(0, 114, 178);
 const TEST: RGBColor = RGBColor(213, 94, 0);
-
-fn register_font() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let font = include_bytes!("font/OpenSans-Regular.ttf");
-        // Registering fails only for a broken font file, which the tests would show.
-        let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, font);
-    });
-}
 
 /// A step between ticks from 1, 2, 5, 10, … that gives at most `most` of them.
 fn tick_step(range: f64, most: f64) -> f64 {
@@ -73,7 +62,7 @@ fn draw_panel(area: &Area, history: &History, panel: &Panel) -> Result<(), Faile
     // A lone epoch stands in the middle of its axis.
     let (first, last) = if epochs < 2.0 { (0.0, 2.0) } else { (1.0, epochs) };
     let mut chart = ChartBuilder::on(area)
-        .caption(caption, ("sans-serif", 26))
+        .caption(caption, (FONT, 26))
         .margin(20)
         .x_label_area_size(60)
         .y_label_area_size(80)
@@ -87,8 +76,8 @@ fn draw_panel(area: &Area, history: &History, panel: &Panel) -> Result<(), Faile
         .light_line_style(TRANSPARENT)
         .bold_line_style(RGBColor(225, 225, 225))
         .axis_style(RGBColor(120, 120, 120))
-        .label_style(("sans-serif", 20))
-        .axis_desc_style(("sans-serif", 22))
+        .label_style((FONT, 20))
+        .axis_desc_style((FONT, 22))
         .x_label_formatter(&|v| format!("{v:.0}"))
         .y_label_formatter(&|v| (panel.text)(*v))
         .draw()?;
@@ -113,7 +102,7 @@ fn draw_panel(area: &Area, history: &History, panel: &Panel) -> Result<(), Faile
         .position(if panel.rising { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::UpperRight })
         .background_style(WHITE.mix(0.9))
         .border_style(RGBColor(200, 200, 200))
-        .label_font(("sans-serif", 20))
+        .label_font((FONT, 20))
         .legend_area_size(36)
         .margin(12)
         .draw()?;
@@ -149,7 +138,7 @@ impl Ranged for Axis {
 fn draw_into(bytes: &mut [u8], history: &History, title: &str) -> Result<(), Failed> {
     let root = BitMapBackend::with_buffer(bytes, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    let root = root.titled(title, ("sans-serif", 22).into_font().color(&RGBColor(90, 90, 90)))?;
+    let root = root.titled(title, (FONT, 22).into_font().color(&RGBColor(90, 90, 90)))?;
     let (left, right) = root.split_horizontally((SIZE.0 / 2) as i32);
     let accuracy = Panel {
         title: "Accuracy",
@@ -179,7 +168,7 @@ fn draw_into(bytes: &mut [u8], history: &History, title: &str) -> Result<(), Fai
 /// # Errors
 /// The drawing library's message.
 pub fn draw(history: &History, title: &str) -> Result<RgbImage, String> {
-    register_font();
+    register();
     let mut bytes = vec![255; (SIZE.0 * SIZE.1 * 3) as usize];
     draw_into(&mut bytes, history, title).map_err(|e| e.to_string())?;
     RgbImage::from_raw(SIZE.0, SIZE.1, bytes).ok_or_else(|| "the picture has the wrong size".to_owned())
@@ -191,10 +180,7 @@ pub fn draw(history: &History, title: &str) -> Result<RgbImage, String> {
 /// [`ReportError::Write`].
 pub fn write(history: &History, title: &str, path: &Path) -> Result<(), ReportError> {
     let fail = |reason: String| ReportError::Write { path: path.to_owned(), reason };
-    let picture = draw(history, title).map_err(fail)?;
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|e| fail(e.to_string()))?;
-    write_atomically(path, bytes.get_ref()).map_err(|e| fail(e.to_string()))
+    write_png(&draw(history, title).map_err(fail)?, path)
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-//! What can go wrong with a report.
+//! Writing a report's pictures, and what can go wrong with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use image::RgbImage;
 use thiserror::Error;
+
+use crate::files::write_atomically;
 
 /// An error of a table or a picture of results.
 #[derive(Debug, Error)]
@@ -15,4 +18,15 @@ pub enum ReportError {
         /// Why.
         reason: String,
     },
+}
+
+/// Writes a picture as PNG, whole or not at all.
+///
+/// # Errors
+/// [`ReportError::Write`].
+pub fn write_png(picture: &RgbImage, path: &Path) -> Result<(), ReportError> {
+    let fail = |reason: String| ReportError::Write { path: path.to_owned(), reason };
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|e| fail(e.to_string()))?;
+    write_atomically(path, bytes.get_ref()).map_err(|e| fail(e.to_string()))
 }

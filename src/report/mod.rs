@@ -1,12 +1,14 @@
-//! What a run shows: the progress of an epoch, tables, curves.
+//! What a run shows: the progress of an epoch, tables, curves, heatmaps.
 
 pub mod curves;
 mod error;
+mod font;
+pub mod heatmap;
 mod history;
 mod metrics;
 pub mod progress;
 
-pub use error::ReportError;
+pub use error::{ReportError, write_png};
 pub use history::{Epoch, History};
 pub use metrics::{ClassMetrics, Evaluation};
 pub use progress::{EpochProgress, Output};

@@ -10,6 +10,7 @@ mod augment;
 mod conv;
 mod dense;
 mod dropout;
+mod explain;
 mod harness;
 mod optimizer;
 mod reduce;
