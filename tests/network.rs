@@ -1,47 +1,18 @@
 //! The whole network against the figures of Keras in `tests/golden/network.safetensors`: every activation, the loss,
 //! every gradient, and the weights after one and five steps of every optimiser; on every body that the adapter runs.
 
-use glowworm::gpu::{Body, Gpu};
+mod common;
+
+use common::{Golden, bodies, golden_spec as spec};
 use glowworm::kernels::augment::Sample;
-use glowworm::model::{Layer, Network, NetworkSpec, Tensor, Weights};
+use glowworm::model::Network;
 use glowworm::training::{OptimizerSettings, Schedule};
-use safetensors::SafeTensors;
 
 const GOLDEN: &[u8] = include_bytes!("golden/network.safetensors");
 const BATCH: usize = 6;
 
 /// f32 against f32: both round, in different orders; 1e-5 relative is some hundred roundings.
 const TOLERANCE: f64 = 1e-5;
-
-struct Golden(SafeTensors<'static>);
-
-impl Golden {
-    fn open() -> Golden {
-        Golden(SafeTensors::deserialize(GOLDEN).expect("the golden file is whole"))
-    }
-
-    fn get(&self, name: &str) -> Vec<f32> {
-        bytemuck::pod_collect_to_vec(self.0.tensor(name).expect(name).data())
-    }
-
-    fn weights(&self, prefix: &str) -> Weights {
-        let tensor = |p: Tensor| Tensor { data: self.get(&format!("{prefix}.{}", p.name)), ..p };
-        Weights(Weights::initial(&spec(), 0).0.into_iter().map(tensor).collect())
-    }
-}
-
-fn spec() -> NetworkSpec {
-    let mut spec = NetworkSpec::reference(16, 16, 3);
-    spec.layers = vec![
-        Layer::ConvReluPool { filters: 8 },
-        Layer::ConvReluPool { filters: 16 },
-        Layer::ConvReluPool { filters: 16 },
-        Layer::Flatten,
-        Layer::Dense { units: 32 },
-        Layer::Softmax,
-    ];
-    spec
-}
 
 fn assert_close(name: &str, got: &[f32], expected: &[f32]) {
     assert_eq!(got.len(), expected.len(), "{name}");
@@ -51,19 +22,6 @@ fn assert_close(name: &str, got: &[f32], expected: &[f32]) {
     assert!(error <= TOLERANCE, "{name}: relative L2 error {error:.1e}");
 }
 
-/// The adapter with each body that it can run; none if a missing adapter is allowed.
-fn bodies() -> Vec<Gpu> {
-    match Gpu::open(None) {
-        Ok(gpu) if gpu.body() == Body::Lanes => vec![gpu.with_body(Body::Tiles), gpu],
-        Ok(gpu) => vec![gpu],
-        Err(error) if std::env::var_os("GLOWWORM_ALLOW_NO_ADAPTER").is_some() => {
-            println!("skipped: {error}");
-            Vec::new()
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
-
 struct Batch {
     pixels: Vec<u8>,
     samples: Vec<Sample>,
@@ -71,7 +29,7 @@ struct Batch {
 }
 
 fn batch(golden: &Golden) -> Batch {
-    let pixels = golden.get("input.images").chunks(3).flat_map(|p| [p[0] as u8, p[1] as u8, p[2] as u8, 255]).collect();
+    let pixels = golden.pictures("input.images");
     let hot = |row: &[f32]| row.iter().position(|&v| v == 1.0).expect("one-hot") as u32;
     let labels = golden.get("input.labels").chunks(3).map(hot).collect();
     Batch { pixels, samples: (0..BATCH as u32).map(Sample::plain).collect(), labels }
@@ -79,7 +37,7 @@ fn batch(golden: &Golden) -> Batch {
 
 #[test]
 fn activations_loss_and_gradients_agree_with_keras() {
-    let golden = Golden::open();
+    let golden = Golden::open(GOLDEN);
     let batch = batch(&golden);
     for gpu in bodies() {
         let purpose = OptimizerSettings::Adam.purpose();
@@ -111,7 +69,7 @@ fn activations_loss_and_gradients_agree_with_keras() {
 
 #[test]
 fn weights_after_one_and_five_steps_agree_with_keras() {
-    let golden = Golden::open();
+    let golden = Golden::open(GOLDEN);
     let batch = batch(&golden);
     let all = [
         ("adam", OptimizerSettings::Adam),

@@ -78,7 +78,8 @@ pub(super) fn write(
             explainer.explain(image, |points, _| bar(index * options.samples + points.min(options.samples)))?;
         let row = make_row(path, &estimate, p, &mean, &model.1.classes, size, &options, settings)?;
         if settings.grid.is_none() {
-            let file = figure_path(path, settings.out.as_deref())?;
+            let folder = settings.out.clone().unwrap_or_else(|| run.file("heatmaps"));
+            let file = figure_path(paths, index, &folder)?;
             write_figure(vec![row], size, &options, settings, &file)?;
         } else {
             rows.push(row);
@@ -100,15 +101,16 @@ pub(super) fn write(
     Ok(())
 }
 
-/// `<image>_shap.png`, beside the picture or in the folder asked for.
-fn figure_path(picture: &Path, out: Option<&Path>) -> Result<PathBuf, CommandError> {
-    let stem = picture.file_stem().unwrap_or_default().to_string_lossy();
-    let name = format!("{stem}_shap.png");
-    let Some(out) = out else { return Ok(picture.with_file_name(name)) };
+/// `<image>_shap.png` in `folder`; pictures of the same name are told apart by their number. Heatmaps never go beside the
+/// pictures: there they would become pictures of the class themselves.
+fn figure_path(paths: &[PathBuf], index: usize, folder: &Path) -> Result<PathBuf, CommandError> {
     let fail =
-        |e: std::io::Error| CommandError::File { path: out.to_owned(), reason: format!("it cannot be made: {e}") };
-    std::fs::create_dir_all(out).map_err(fail)?;
-    Ok(out.join(name))
+        |e: std::io::Error| CommandError::File { path: folder.to_owned(), reason: format!("it cannot be made: {e}") };
+    std::fs::create_dir_all(folder).map_err(fail)?;
+    let stem = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let own = stem(&paths[index]);
+    let alone = paths.iter().filter(|path| stem(path) == own).count() == 1;
+    Ok(folder.join(if alone { format!("{own}_shap.png") } else { format!("{own}_{}_shap.png", index + 1) }))
 }
 
 #[expect(clippy::too_many_arguments, reason = "a row of the figure brings together what all steps before it gave")]

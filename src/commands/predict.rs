@@ -30,7 +30,7 @@ pub struct PredictArgs {
     /// Percentages only, without heatmaps
     #[arg(long)]
     no_shap: bool,
-    /// Write heatmaps into this folder, as <image>_shap.png [default: beside the pictures]
+    /// Write heatmaps into this folder, as <image>_shap.png [default: heatmaps/ in the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// One figure of all pictures, in place of one each

@@ -2,6 +2,7 @@
 //! weights in Keras's layouts ([`Weights`]), and the [`Network`] that lays plans from them.
 
 mod error;
+mod explanation;
 mod layout;
 mod network;
 mod shapes;

@@ -5,8 +5,6 @@ use super::{Layout, ModelError, NetworkSpec, Shapes, Tensor, Weights, fit};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan};
 use crate::kernels::Step;
 use crate::kernels::augment::Sample;
-use crate::kernels::dense::Dense;
-use crate::kernels::explain::Explain;
 use crate::kernels::optimizer::{Optimizer, Parameter, Rule};
 use crate::kernels::reduce::Reduce;
 use crate::kernels::relu::Relu;
@@ -35,10 +33,10 @@ pub struct StepSettings {
 }
 
 /// A parameter and what training keeps beside it.
-struct Learned {
+pub(super) struct Learned {
     name: String,
     layout: Layout,
-    weights: Buffer,
+    pub(super) weights: Buffer,
     gradient: Option<Buffer>,
     /// Partial sums of the gradient, for convolutions.
     parts: Option<Buffer>,
@@ -48,13 +46,13 @@ struct Learned {
 
 /// What a stage wrote, and the gradient of the loss with respect to it.
 #[derive(Clone)]
-struct Activation {
-    value: Buffer,
-    gradient: Option<Buffer>,
+pub(super) struct Activation {
+    pub(super) value: Buffer,
+    pub(super) gradient: Option<Buffer>,
 }
 
 /// A stage with its tensors; `kernel` and `bias` are indices of parameters.
-enum Laid {
+pub(super) enum Laid {
     Conv { kernel: usize, bias: usize, input: Activation, output: Activation, code: Buffer },
     Dropout { values: Activation },
     Dense { kernel: usize, bias: usize, input: Activation, output: Activation, partial: Buffer },
@@ -62,19 +60,19 @@ enum Laid {
 
 /// A network on the device for batches of a fixed size.
 pub struct Network {
-    gpu: Gpu,
-    spec: NetworkSpec,
-    shapes: Shapes,
+    pub(super) gpu: Gpu,
+    pub(super) spec: NetworkSpec,
+    pub(super) shapes: Shapes,
     purpose: Purpose,
-    step: Buffer,
+    pub(super) step: Buffer,
     samples: Buffer,
     labels: Buffer,
-    probabilities: Buffer,
+    pub(super) probabilities: Buffer,
     results: Buffer,
-    input: Activation,
-    stages: Vec<Laid>,
-    logits: Activation,
-    learned: Vec<Learned>,
+    pub(super) input: Activation,
+    pub(super) stages: Vec<Laid>,
+    pub(super) logits: Activation,
+    pub(super) learned: Vec<Learned>,
 }
 
 impl Network {
@@ -332,7 +330,7 @@ impl Network {
         Ok(plan)
     }
 
-    fn outputs(&self) -> Outputs<'_> {
+    pub(super) fn outputs(&self) -> Outputs<'_> {
         Outputs {
             logits: &self.logits.value,
             labels: &self.labels,
@@ -341,68 +339,13 @@ impl Network {
         }
     }
 
-    /// The shapes of the explanation's own kernels.
-    pub fn explain_shapes(&self, logit: bool) -> Explain {
-        let softmax = &self.shapes.softmax;
-        Explain {
-            rows: softmax.rows,
-            classes: softmax.classes,
-            quads: softmax.quads,
-            height: self.spec.height,
-            width: self.spec.width,
-            logit: u32::from(logit),
-        }
-    }
-
-    /// One batch of points of an explanation: interpolate between the pictures of `pixels`, one forward pass, the
-    /// gradients of all outputs at once, and their values added to `values`.
-    ///
-    /// # Errors
-    /// [`ModelError::Gpu`]; [`ModelError::Spec`] if the network was not laid for explaining.
-    pub fn explanation_plan(
-        &self,
-        shapes: &Explain,
-        pixels: &Buffer,
-        points: &Buffer,
-        values: &Buffer,
-    ) -> Result<Plan, ModelError> {
-        let gpu = &self.gpu;
-        let d_input = needed(self.input.gradient.as_ref())?;
-        let mut plan = Plan::new();
-        plan.push(shapes.interpolate(gpu, pixels, points, &self.input.value)?);
-        self.forward(&mut plan, false)?;
-        plan.push(self.shapes.softmax.evaluate(gpu, &self.step, &self.outputs())?);
-        plan.push(shapes.outputs(gpu, &self.probabilities, needed(self.logits.gradient.as_ref())?)?);
-        for (shape, laid) in self.shapes.stages.iter().zip(&self.stages).rev() {
-            match (shape, laid) {
-                (Stage::Conv(conv), Laid::Conv { kernel, input, output, code, .. }) => {
-                    let (d_y, d_x) = (needed(output.gradient.as_ref())?, needed(input.gradient.as_ref())?);
-                    plan.push(conv.backward_data(gpu, d_y, code, &self.learned[*kernel].weights, d_x)?);
-                }
-                (Stage::Dense(dense), Laid::Dense { kernel, input, output, .. }) => {
-                    let (d_y, d_x) = (needed(output.gradient.as_ref())?, needed(input.gradient.as_ref())?);
-                    let rows = dense.rows * shapes.classes;
-                    if dense.relu != 0 {
-                        let relu = Relu { images: dense.rows, rows, quads: dense.out_quads };
-                        plan.push(relu.backward(gpu, &output.value, d_y)?);
-                    }
-                    let dense = Dense { rows, ..*dense };
-                    plan.push(dense.backward_data(gpu, d_y, &self.learned[*kernel].weights, d_x)?);
-                }
-                _ => {}
-            }
-        }
-        plan.push(shapes.accumulate(gpu, pixels, points, d_input, values)?);
-        Ok(plan)
-    }
-
     fn gather_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
         let mut plan = Plan::new();
         plan.push(self.shapes.augment.gather(&self.gpu, pixels, &self.samples, &self.input.value)?);
         Ok(plan)
     }
 
-    fn forward(&self, plan: &mut Plan, training: bool) -> Result<(), ModelError> {
+    pub(super) fn forward(&self, plan: &mut Plan, training: bool) -> Result<(), ModelError> {
         let gpu = &self.gpu;
         for (shape, laid) in self.shapes.stages.iter().zip(&self.stages) {
             match (shape, laid) {
@@ -472,6 +415,6 @@ fn not_for_training() -> ModelError {
     ModelError::Spec("it was laid out for inference, and has no gradients".to_owned())
 }
 
-fn needed(buffer: Option<&Buffer>) -> Result<&Buffer, ModelError> {
+pub(super) fn needed(buffer: Option<&Buffer>) -> Result<&Buffer, ModelError> {
     buffer.ok_or_else(not_for_training)
 }

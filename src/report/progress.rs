@@ -52,7 +52,7 @@ impl EpochProgress {
     pub fn new(output: Output, epoch: usize, epochs: usize, steps: usize) -> EpochProgress {
         let bar = (output == Output::Bar).then(|| {
             println!("Epoch {epoch}/{epochs}");
-            bar(steps, "{pos}/{len} {bar:30.green/dim} {msg}")
+            bar(steps, "{pos}/{len} {bar:20.green/dim} {msg}")
         });
         EpochProgress { output, epochs, steps, start: Instant::now(), bar }
     }
@@ -78,9 +78,10 @@ impl EpochProgress {
         );
         match (&self.bar, self.output) {
             (Some(bar), _) => {
+                // The last line is printed rather than drawn, so that a narrow terminal wraps it in place of cutting it.
                 let each = 1e3 * epoch.seconds / self.steps.max(1) as f64;
-                bar.set_position(self.steps as u64);
-                bar.finish_with_message(format!("{:.1}s {each:.0}ms/step  {figures}", epoch.seconds));
+                bar.finish_and_clear();
+                println!("{0}/{0} {1} {2:.1}s  {each:.0}ms/step  {figures}", self.steps, "━".repeat(20), epoch.seconds);
             }
             (None, Output::Plain) => {
                 println!("epoch {}/{}  {:.1}s  {figures}", epoch.epoch, self.epochs, epoch.seconds)

@@ -1,25 +1,13 @@
 //! What every kernel's test needs: adapters, poisoned buffers, random problems, comparison.
 
-use glowworm::gpu::{Body, Buffer, Dispatch, Gpu, Plan};
+pub use crate::common::bodies;
+use glowworm::gpu::{Buffer, Dispatch, Gpu, Plan};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// A NaN of our own, so that an element that nobody wrote is told from a computed NaN.
 pub const POISON: u32 = 0x7fc0_dead;
 const GUARD: usize = 64;
-
-/// The adapter, once with each body that it can run.
-pub fn bodies() -> Vec<Gpu> {
-    match Gpu::open(None) {
-        Ok(gpu) if gpu.body() == Body::Lanes => vec![gpu.with_body(Body::Tiles), gpu],
-        Ok(gpu) => vec![gpu],
-        Err(error) if std::env::var_os("GLOWWORM_ALLOW_NO_ADAPTER").is_some() => {
-            println!("skipped: {error}");
-            Vec::new()
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
 
 /// An input, followed by poison.
 pub fn input(gpu: &Gpu, data: &[f32]) -> Buffer {

@@ -6,6 +6,9 @@
 //! adapter the tests fail with the command that brings one, unless GLOWWORM_ALLOW_NO_ADAPTER is set: then they say that
 //! they were skipped.
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod augment;
 mod conv;
 mod dense;
