@@ -18,6 +18,15 @@ fn check(gpu: &Gpu, images: usize, shared: usize, quads: usize, random: &mut Ran
 }
 
 #[test]
+fn the_reference_agrees_with_central_differences() {
+    let mut random = Random::new(5);
+    let (x, cotangent) = (random.floats(40), random.floats(40));
+    let relu = |x: &[f64]| x.iter().map(|x| x.max(0.0)).collect::<Vec<f64>>();
+    let gradient: Vec<f64> = relu(&x).iter().zip(&cotangent).map(|(y, d)| if *y > 0.0 { *d } else { 0.0 }).collect();
+    check_gradient("relu", relu, &x, &cotangent, &gradient);
+}
+
+#[test]
 fn only_what_was_positive_has_a_gradient() {
     let mut random = Random::new(1);
     for gpu in bodies() {
