@@ -1,23 +1,25 @@
 //! Reading pictures: any format the decoders know, by content, in parallel.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use rayon::prelude::*;
 
 use super::{DataError, Sample, resize_bilinear};
 
-/// No side of a picture may be longer, and no decoder may take more memory: a header that claims 100,000 × 100,000
-/// pixels is an error, not 30 GB.
+/// No side of a picture may be longer, and neither its pixels nor what the decoder takes besides may fill more memory: a
+/// header that claims 100,000 × 100,000 pixels is an error, not 30 GB. 512 MiB hold 178 million pixels of 8-bit RGB.
 const LONGEST_SIDE: u32 = 32_768;
-const MOST_MEMORY: u64 = 1 << 30;
+const MOST_MEMORY: u64 = 512 << 20;
 
 /// How to decode.
 #[derive(Clone, Copy, Debug)]
 pub struct DecodeOptions {
-    /// Height to resize to.
+    /// Height to resize to, in pixels, at least 1.
     pub height: usize,
-    /// Width to resize to.
+    /// Width to resize to, in pixels, at least 1.
     pub width: usize,
     /// Fail on the first picture that cannot be read.
     pub strict: bool,
@@ -58,16 +60,27 @@ pub fn decode_file(path: &Path) -> Result<RgbImage, DataError> {
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|e| fail(e.to_string()))?;
+    // The limits hold for what decoders take for themselves; some never count the picture that they are asked to fill.
+    if decoder.total_bytes() > MOST_MEMORY {
+        let (width, height) = decoder.dimensions();
+        let most = MOST_MEMORY >> 20;
+        return Err(fail(format!(
+            "it claims {width} × {height} pixels, which do not fit in {most} MiB; scale it down"
+        )));
+    }
     let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(|e| fail(e.to_string()))?;
     image.apply_orientation(orientation);
-    Ok(image.to_rgb8())
+    Ok(image.into_rgb8())
 }
 
-fn decode_sample(path: &Path, options: &DecodeOptions) -> Result<Vec<u8>, DataError> {
-    let image = decode_file(path)?;
-    let rgb = resize_bilinear(&image, options.height, options.width);
-    Ok(rgb.chunks_exact(3).flat_map(|p| [p[0].round() as u8, p[1].round() as u8, p[2].round() as u8, 255]).collect())
+/// Decodes and resizes one picture into `[H,W,4]`.
+fn decode_into(bytes: &mut [u8], path: &Path, options: &DecodeOptions) -> Result<(), DataError> {
+    let resized = resize_bilinear(&decode_file(path)?, options.height, options.width);
+    for (to, from) in bytes.chunks_exact_mut(4).zip(resized.chunks_exact(3)) {
+        to.copy_from_slice(&[from[0].round() as u8, from[1].round() as u8, from[2].round() as u8, 255]);
+    }
+    Ok(())
 }
 
 /// Decodes and resizes pictures on all cores, in order; `progress` is told how many are done. Those that cannot be read
@@ -81,44 +94,110 @@ pub fn decode(
     options: &DecodeOptions,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Pixels, DataError> {
-    let done = std::sync::atomic::AtomicUsize::new(0);
-    let results: Vec<Result<Vec<u8>, DataError>> = samples
-        .par_iter()
-        .map(|sample| {
-            let result = decode_sample(&sample.path, options);
-            progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1);
+    let size = options.height * options.width * 4;
+    // Every picture goes straight to its place: sets fill much of the memory, and must not stand in it twice.
+    let mut bytes = vec![0; samples.len() * size];
+    let done = AtomicUsize::new(0);
+    let results: Vec<Result<(), DataError>> = bytes
+        .par_chunks_exact_mut(size.max(1))
+        .zip(samples)
+        .map(|(bytes, sample)| {
+            let result = decode_into(bytes, &sample.path, options);
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
             result
         })
         .collect();
-    let size = options.height * options.width * 4;
-    let mut pixels = Pixels {
-        bytes: Vec::with_capacity(samples.len() * size),
-        labels: Vec::with_capacity(samples.len()),
-        paths: Vec::with_capacity(samples.len()),
-        skipped: Vec::new(),
-    };
-    for (sample, result) in samples.iter().zip(results) {
+
+    let (mut labels, mut paths, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, (sample, result)) in samples.iter().zip(results).enumerate() {
         match result {
-            Ok(bytes) => {
-                pixels.bytes.extend_from_slice(&bytes);
-                pixels.labels.push(sample.label as u32);
-                pixels.paths.push(sample.path.clone());
+            Ok(()) => {
+                // Close the gap that pictures left out before it have made.
+                if index > labels.len() {
+                    bytes.copy_within(index * size..(index + 1) * size, labels.len() * size);
+                }
+                labels.push(sample.label as u32);
+                paths.push(sample.path.clone());
             }
-            Err(error) if options.strict => return Err(error),
-            Err(DataError::Unreadable { path, reason }) => pixels.skipped.push((path, reason)),
+            Err(DataError::Unreadable { path, reason }) if !options.strict => skipped.push((path, reason)),
             Err(error) => return Err(error),
         }
     }
-    if let (true, Some((path, reason))) = (pixels.labels.is_empty(), pixels.skipped.first()) {
+    bytes.truncate(labels.len() * size);
+    if let (true, Some((path, reason))) = (labels.is_empty(), skipped.first()) {
         return Err(DataError::NothingReadable { count: samples.len(), path: path.clone(), reason: reason.clone() });
     }
-    for sample in samples {
-        if !pixels.labels.contains(&(sample.label as u32)) {
-            let skipped = pixels.skipped.iter().find(|(path, _)| *path == sample.path);
-            let (path, reason) = skipped.cloned().unwrap_or_default();
-            let folder = sample.path.parent().unwrap_or(Path::new("")).to_owned();
-            return Err(DataError::ClassUnreadable { folder, path, reason });
+    let left: HashSet<u32> = labels.iter().copied().collect();
+    if let Some(lost) = samples.iter().find(|sample| !left.contains(&(sample.label as u32))) {
+        let (path, reason) = skipped.iter().find(|(path, _)| *path == lost.path).cloned().unwrap_or_default();
+        let folder = lost.path.parent().unwrap_or(Path::new("")).to_owned();
+        return Err(DataError::ClassUnreadable { folder, path, reason });
+    }
+    Ok(Pixels { bytes, labels, paths, skipped })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_claim_more_than_memory_are_refused_in_every_format() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let side = 30_000_u16;
+        // Where each format keeps width and height, found by what stands before them in a picture of 16 × 16.
+        for (name, before, big_endian) in
+            [("a.gif", &b"GIF89a"[..], false), ("a.jpg", &[0xff, 0xc0, 0, 17, 8], true), ("a.png", b"IHDR", true)]
+        {
+            let path = root.path().join(name);
+            RgbImage::new(16, 16).save(&path).expect("written");
+            let mut bytes = std::fs::read(&path).expect("read");
+            let at = bytes.windows(before.len()).position(|w| w == before).expect("a header") + before.len();
+            let pair = if big_endian { side.to_be_bytes() } else { side.to_le_bytes() };
+            if name == "a.png" {
+                bytes[at..at + 8].copy_from_slice(&[0, 0, pair[0], pair[1], 0, 0, pair[0], pair[1]]);
+                // The header's own checksum, or the decoder would stop at that.
+                let sum = checksum(&bytes[at - 4..at + 13]).to_be_bytes();
+                bytes[at + 13..at + 17].copy_from_slice(&sum);
+            } else {
+                bytes[at..at + 4].copy_from_slice(&[pair, pair].concat());
+            }
+            std::fs::write(&path, bytes).expect("written");
+            let error = decode_file(&path).expect_err(name).to_string();
+            assert!(error.contains("30000 × 30000"), "{error}");
         }
     }
-    Ok(pixels)
+
+    /// PNG's CRC-32.
+    fn checksum(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0, |sum, byte| {
+            (0..8).fold(sum ^ u32::from(*byte), |s: u32, _| if s & 1 == 1 { 0xedb8_8320 ^ (s >> 1) } else { s >> 1 })
+        })
+    }
+
+    #[test]
+    fn pictures_keep_their_places_when_others_between_them_are_left_out() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let mut samples = Vec::new();
+        for index in 0..7_u8 {
+            let path = root.path().join(format!("{index}.png"));
+            if index % 3 == 1 {
+                std::fs::write(&path, "no picture").expect("written");
+            } else {
+                RgbImage::from_pixel(5, 4, image::Rgb([index, 0, 100 + index])).save(&path).expect("written");
+            }
+            samples.push(Sample { path, label: usize::from(index % 2) });
+        }
+        let calls = AtomicUsize::new(0);
+        let options = DecodeOptions { height: 2, width: 3, strict: false };
+        let pixels =
+            decode(&samples, &options, &|_| _ = calls.fetch_add(1, Ordering::Relaxed)).expect("some are whole");
+        assert_eq!(calls.into_inner(), 7);
+        let expected: Vec<u8> =
+            [0, 2, 3, 5, 6].into_iter().flat_map(|index| [index, 0, 100 + index, 255].repeat(6)).collect();
+        assert_eq!(pixels.bytes, expected);
+        assert_eq!(pixels.labels, [0, 0, 1, 1, 0]);
+        assert_eq!(pixels.skipped.len(), 2);
+        let lost = [Sample { label: 2, ..samples[1].clone() }, samples[2].clone()];
+        assert!(matches!(decode(&lost, &options, &|_| ()), Err(DataError::ClassUnreadable { .. })));
+    }
 }

@@ -32,6 +32,17 @@ pub enum DataError {
         /// Which.
         class: String,
     },
+    /// A class whose every training picture is a copy of a test picture.
+    #[error(
+        "{folder}: every picture of the class \"{class}\" is a copy of a test picture, so none is left to learn from; \
+         add others, or train without --exclude-duplicates-of-test"
+    )]
+    OnlyCopies {
+        /// The training folder.
+        folder: PathBuf,
+        /// Which.
+        class: String,
+    },
     /// A class that can be tested but not learnt.
     #[error("{folder} has the class \"{class}\", which {train} lacks: a network cannot learn what it never sees")]
     UnknownClass {

@@ -1,6 +1,7 @@
 //! Folders as data sets: one sub-folder for each class, as Keras's `image_dataset_from_directory` reads them.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 
 use rand::SeedableRng;
@@ -42,14 +43,15 @@ pub struct OpenOptions {
     pub validation_split: f64,
     /// Seed of the split.
     pub seed: u64,
-    /// Leave out training files whose content also stands in the test folder.
+    /// Leave out training files whose bytes equal those of a test file, be it in the test folder or split off.
     pub exclude_duplicates_of_test: bool,
 }
 
 /// Opens `root`: `train/<class>/…` with or without `test/<class>/…`, or the classes themselves.
 ///
 /// # Errors
-/// [`DataError`] for a path that is not there, no or a single class, an empty class, a test class without training.
+/// [`DataError`] for a path that is not there, no or a single class, an empty class, a test class without training, a
+/// class too small to be split or of which only copies of test files are left.
 pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
     let train_folder = if root.join("train").is_dir() { root.join("train") } else { root.to_owned() };
     let test_folder = root.join("test");
@@ -58,7 +60,6 @@ pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
     if let [class] = &classes[..] {
         return Err(DataError::SingleClass { folder: train_folder, class: class.clone() });
     }
-    let mut notes = Vec::new();
     let mut train = Vec::new();
     for (label, class) in classes.iter().enumerate() {
         let images = images_below(&train_folder.join(class))?;
@@ -67,8 +68,12 @@ pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
         }
         train.extend(images.into_iter().map(|path| Sample { path, label }));
     }
-    if !has_test {
-        let (train, test) = split(&train, &classes, options)?;
+    let mut notes = Vec::new();
+    let test;
+    if has_test {
+        test = test_samples(&test_folder, &train_folder, &classes, &mut notes)?;
+    } else {
+        (train, test) = split(&train, &classes, options)?;
         notes.push(format!(
             "there is no test folder: {} of {} pictures, {} of each class, are kept for testing (seed {})",
             test.len(),
@@ -76,13 +81,36 @@ pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
             percent(options.validation_split),
             options.seed,
         ));
-        return Ok(Dataset { classes, train, test, test_is_split: true, notes });
+    }
+    if options.exclude_duplicates_of_test {
+        let before = train.len();
+        train = without_copies(train, &test)?;
+        notes.push(match before - train.len() {
+            0 => "no training file is a copy of a test file".to_owned(),
+            1 => "1 training file was left out: a copy of it stands among the test files".to_owned(),
+            count => format!("{count} training files were left out: copies of them stand among the test files"),
+        });
+        let lost = (0..classes.len()).find(|label| !train.iter().any(|s| s.label == *label));
+        if let Some(class) = lost.map(|label| classes[label].clone()) {
+            return Err(DataError::OnlyCopies { folder: train_folder, class });
+        }
+    }
+    Ok(Dataset { classes, train, test, test_is_split: !has_test, notes })
+}
+
+/// The test folder's pictures; a class that it lacks is worth a note, one that only it has is an error.
+fn test_samples(
+    test_folder: &Path,
+    train_folder: &Path,
+    classes: &[String],
+    notes: &mut Vec<String>,
+) -> Result<Vec<Sample>, DataError> {
+    let tested = class_folders(test_folder)?;
+    if let Some(class) = tested.iter().find(|c| !classes.contains(c)) {
+        let (folder, train) = (test_folder.to_owned(), train_folder.to_owned());
+        return Err(DataError::UnknownClass { folder, class: class.clone(), train });
     }
     let mut test = Vec::new();
-    let tested = class_folders(&test_folder)?;
-    if let Some(class) = tested.iter().find(|c| !classes.contains(c)) {
-        return Err(DataError::UnknownClass { folder: test_folder, class: class.clone(), train: train_folder });
-    }
     for (label, class) in classes.iter().enumerate() {
         let images = if tested.contains(class) { images_below(&test_folder.join(class))? } else { Vec::new() };
         if images.is_empty() {
@@ -90,23 +118,7 @@ pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
         }
         test.extend(images.into_iter().map(|path| Sample { path, label }));
     }
-    if test.is_empty() {
-        return Err(DataError::NoImages(test_folder));
-    }
-    if options.exclude_duplicates_of_test {
-        let before = train.len();
-        train = without_copies(train, &test)?;
-        notes.push(format!(
-            "{} training files were left out: copies of them stand in the test folder",
-            before - train.len()
-        ));
-        for (label, class) in classes.iter().enumerate() {
-            if !train.iter().any(|s| s.label == label) {
-                return Err(DataError::EmptyClass { folder: train_folder, class: class.clone() });
-            }
-        }
-    }
-    Ok(Dataset { classes, train, test, test_is_split: false, notes })
+    if test.is_empty() { Err(DataError::NoImages(test_folder.to_owned())) } else { Ok(test) }
 }
 
 /// A file as it is, or the pictures of a folder, sorted.
@@ -216,28 +228,81 @@ fn split(all: &[Sample], classes: &[String], options: &OpenOptions) -> Result<(V
     Ok((train, test))
 }
 
-/// The samples whose bytes equal those of no file in `others`.
+/// The samples whose bytes equal those of no file in `others`: found by a hash of the content, then compared, so that
+/// each file is read once and a few twice.
 fn without_copies(samples: Vec<Sample>, others: &[Sample]) -> Result<Vec<Sample>, DataError> {
-    let unreadable =
-        |path: &Path, e: std::io::Error| DataError::Unreadable { path: path.to_owned(), reason: e.to_string() };
-    let size = |path: &Path| path.metadata().map(|m| m.len()).map_err(|e| unreadable(path, e));
-    let read = |path: &Path| std::fs::read(path).map_err(|e| unreadable(path, e));
-    let mut by_size: HashMap<u64, Vec<&Path>> = HashMap::new();
+    let read = |path: &Path| {
+        let unreadable = |e: std::io::Error| DataError::Unreadable { path: path.to_owned(), reason: e.to_string() };
+        std::fs::read(path).map_err(unreadable)
+    };
+    let hash = |bytes: &[u8]| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(bytes);
+        hasher.finish()
+    };
+    let mut by_hash: HashMap<u64, Vec<&Path>> = HashMap::new();
     for other in others {
-        by_size.entry(size(&other.path)?).or_default().push(&other.path);
+        by_hash.entry(hash(&read(&other.path)?)).or_default().push(&other.path);
     }
     let mut kept = Vec::new();
     for sample in samples {
+        let bytes = read(&sample.path)?;
         let mut is_copy = false;
-        if let Some(candidates) = by_size.get(&size(&sample.path)?) {
-            let bytes = read(&sample.path)?;
-            for candidate in candidates {
-                is_copy = is_copy || read(candidate)? == bytes;
-            }
+        for candidate in by_hash.get(&hash(&bytes)).into_iter().flatten() {
+            is_copy = is_copy || read(candidate)? == bytes;
         }
         if !is_copy {
             kept.push(sample);
         }
     }
     Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder holding these files, each with this content.
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        for (name, content) in files {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("it has a folder")).expect("it can be made");
+            std::fs::write(path, content).expect("it can be written");
+        }
+        root
+    }
+
+    fn without_duplicates() -> OpenOptions {
+        OpenOptions { validation_split: 0.25, seed: 3, exclude_duplicates_of_test: true }
+    }
+
+    #[test]
+    fn copies_are_left_out_of_a_split_too() {
+        let names: Vec<(String, String)> = (0..24)
+            .map(|i| {
+                (format!("{}/{i}.png", ["a", "b"][i % 2]), ["one", "two", "three", "four"][i % 4].repeat(1 + i / 12))
+            })
+            .collect();
+        let files: Vec<(&str, &str)> = names.iter().map(|(name, content)| (name.as_str(), content.as_str())).collect();
+        let root = folder(&files);
+        let plain = OpenOptions { exclude_duplicates_of_test: false, ..without_duplicates() };
+        let (all, set) = (open(root.path(), &plain), open(root.path(), &without_duplicates()));
+        let (all, set) = (all.expect("it opens"), set.expect("it opens"));
+        assert_eq!(all.test, set.test, "the split itself stays");
+        let contents = |samples: &[Sample]| -> HashSet<Vec<u8>> {
+            samples.iter().map(|s| std::fs::read(&s.path).expect("read")).collect()
+        };
+        assert!(!contents(&all.train).is_disjoint(&contents(&all.test)), "the set has copies to find");
+        assert!(contents(&set.train).is_disjoint(&contents(&set.test)));
+        assert!(set.notes[1].starts_with(&format!("{} training file", all.train.len() - set.train.len())));
+    }
+
+    #[test]
+    fn a_class_of_copies_alone_is_an_error_that_names_it() {
+        let root =
+            folder(&[("train/a/1.png", "x"), ("train/b/1.png", "y"), ("test/a/1.png", "z"), ("test/b/9.png", "y")]);
+        let error = open(root.path(), &without_duplicates()).expect_err("b has nothing left");
+        assert!(matches!(&error, DataError::OnlyCopies { class, .. } if class == "b"), "{error}");
+    }
 }

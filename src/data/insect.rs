@@ -91,7 +91,18 @@ impl Canvas {
         let shader = RadialGradient::new(at, 0.0, at, radius, stops, SpreadMode::Pad, Transform::identity());
         let paint =
             Paint { shader: shader.unwrap_or(Shader::SolidColor(colour)), anti_alias: true, ..Paint::default() };
-        self.fill(ellipse(x, y, rx, ry), &paint);
+        let oval = ellipse(x, y, rx, ry);
+        self.fill(oval.clone(), &paint);
+        self.outline(oval, 1.3, shade(colour, 0.3, 1.0));
+    }
+
+    /// A dark rim: it keeps the shape visible where body and background have one colour, and is too thin for a classifier
+    /// without a sense of shape to use.
+    fn outline(&mut self, path: Option<Path>, width: f32, colour: Color) {
+        if let Some(path) = path {
+            let stroke = Stroke { width, ..Stroke::default() };
+            self.pixmap.stroke_path(&path, &paint(colour), &stroke, self.place, None);
+        }
     }
 
     fn line(&mut self, points: &[(f32, f32)], width: f32, colour: Color) {
@@ -262,7 +273,9 @@ fn dragonfly(canvas: &mut Canvas, chance: &mut Chance, light: Point) {
             builder.quad_to(tip.0 + side * 3.0, tip.1 + 4.0, side * length * 0.8, root + tilt * 0.8 + 7.0);
             builder.quad_to(side * length * 0.4, root + tilt * 0.5 + 7.0, side * 2.0, root + 3.0);
             builder.close();
-            canvas.fill(builder.finish(), &paint(clear));
+            let wing = builder.finish();
+            canvas.fill(wing.clone(), &paint(clear));
+            canvas.outline(wing, 0.9, dark);
             canvas.line(
                 &[(side * 2.0, root), (side * length * 0.6, root + tilt * 0.4 - 5.5), (tip.0, tip.1 - 2.0)],
                 0.9,

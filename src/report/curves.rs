@@ -23,6 +23,15 @@ fn tick_step(range: f64, most: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= raw).unwrap_or(10.0 * power)
 }
 
+/// A loss beside its axis: the losses of a run about to diverge would not fit there with their decimals.
+fn loss_text(loss: f64) -> String {
+    match loss {
+        v if v < 100.0 => format!("{v:.2}"),
+        v if v < 1e5 => format!("{v:.0}"),
+        v => format!("{v:.1e}"),
+    }
+}
+
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 type Failed = Box<dyn std::error::Error>;
 
@@ -145,15 +154,16 @@ fn draw_into(bytes: &mut [u8], history: &History, title: &str) -> Result<(), Fai
         values: |e| (e.accuracy, e.val_accuracy),
         text: |v| format!("{:.0} %", 100.0 * v),
         exact: |v| format!("{:.1} %", 100.0 * v),
-        floor: (1.0, 1.0),
+        // Never a range of nothing: a run can be right from its first epoch on.
+        floor: (0.9, 1.0),
         rising: true,
     };
     let loss = Panel {
         title: "Loss",
         values: |e| (e.loss, e.val_loss),
-        text: |v| format!("{v:.2}"),
+        text: loss_text,
         exact: |v| format!("{v:.3}"),
-        floor: (0.0, 0.0),
+        floor: (0.0, 0.1),
         rising: false,
     };
     draw_panel(&left, history, &accuracy)?;
@@ -212,6 +222,33 @@ mod tests {
     #[test]
     fn what_is_no_number_or_missing_leaves_a_gap() {
         draw(&history(5, true), "a run").expect("it draws");
+    }
+
+    /// How many of the picture's rows hold grid lines, in the panel that spans these columns.
+    fn grid_lines(picture: &RgbImage, columns: std::ops::Range<u32>) -> usize {
+        let drawn = |y| columns.clone().filter(|x| picture.get_pixel(*x, y).0 == [225; 3]).count();
+        (0..SIZE.1).filter(|y| drawn(*y) > columns.len() / 2).count()
+    }
+
+    #[test]
+    fn a_run_that_is_perfect_from_the_first_epoch_has_axes_with_several_ticks() {
+        let epoch = |n| Epoch {
+            epoch: n,
+            loss: 0.0,
+            accuracy: 1.0,
+            val_loss: Some(0.001),
+            val_accuracy: Some(1.0),
+            seconds: 1.0,
+        };
+        let picture = draw(&History((1..=10).map(epoch).collect()), "a run").expect("it draws");
+        for columns in [100..SIZE.0 / 2, SIZE.0 / 2 + 100..SIZE.0] {
+            assert!(grid_lines(&picture, columns.clone()) >= 4, "{columns:?}");
+        }
+    }
+
+    #[test]
+    fn losses_beside_the_axis_stay_short() {
+        assert_eq!([0.02, 1.5, 250.0, 2.5e6].map(loss_text), ["0.02", "1.50", "250", "2.5e6"]);
     }
 
     #[test]

@@ -190,6 +190,28 @@ mod tests {
         close(e.loss, -(6.0 * f64::from(0.8f32).ln() + 3.0 * f64::from(0.1f32).ln()) / 9.0);
     }
 
+    /// The figures of scikit-learn 1.9.1, with a class that is neither seen nor said:
+    ///
+    /// ```python
+    /// y, p = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2], [0, 0, 1, 2, 1, 1, 0, 2, 2, 2, 0, 1]
+    /// for average in (None, "macro", "weighted"):
+    ///     precision_recall_fscore_support(y, p, labels=[0, 1, 2, 3], average=average, zero_division=0)
+    /// ```
+    #[test]
+    fn averages_over_an_empty_class_agree_with_scikit_learn() {
+        let labels = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2];
+        let said = [0, 0, 1, 2, 1, 1, 0, 2, 2, 2, 0, 1];
+        let row = |&c: &usize| (0..4).map(|k| if k == c { 0.7 } else { 0.1 }).collect::<Vec<f32>>();
+        let rows: Vec<Vec<f32>> = said.iter().map(row).collect();
+        let names: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
+        let e = Evaluation::new(&names, &labels, &rows);
+        let pairs = |got: [f64; 3], expected: [f64; 3]| got.into_iter().zip(expected).for_each(|(g, x)| close(g, x));
+        pairs(e.macro_average, [0.4375, 0.441_666_667, 0.434_523_810]);
+        pairs(e.weighted_average, [0.604_166_667, 0.583_333_333, 0.587_301_587]);
+        let f1 = [0.5, 0.571_428_571, 0.666_666_667, 0.0];
+        e.classes.iter().zip(f1).for_each(|(c, x)| close(c.f1, x));
+    }
+
     #[test]
     fn a_class_never_seen_nor_said_counts_as_zero_and_the_interval_is_wilsons() {
         let names: Vec<String> = ["a", "b"].map(String::from).to_vec();
