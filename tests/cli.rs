@@ -227,6 +227,9 @@ fn predict_draws_heatmaps_and_keeps_their_values() {
     let bytes = std::fs::read(root.join("v.safetensors")).expect("read");
     let file = safetensors::SafeTensors::deserialize(&bytes).expect("it is whole");
     assert_eq!(file.tensor("values").expect("there").shape(), [5, 16, 16, 3, 2]);
+    assert!(fail(root, &[&fast[..], &["--tolerance", "-1"]].concat()).contains("--tolerance"));
+    std::fs::remove_file(root.join("run/best.safetensors")).expect("removed");
+    assert!(fail(root, &[&fast[..], &["--best"]].concat()).contains("leave --best away"));
     std::fs::remove_file(root.join("run/background.safetensors")).expect("removed");
     assert!(fail(root, &fast).contains("--no-shap"));
 }

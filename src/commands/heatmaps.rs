@@ -76,6 +76,15 @@ pub(super) fn write(
     {
         let estimate =
             explainer.explain(image, |points, _| bar(index * options.samples + points.min(options.samples)))?;
+        if let Some(wanted) = options.tolerance.filter(|wanted| estimate.standard_error > *wanted) {
+            eprintln!(
+                "{}: after {} points the standard error is {:.1} %, not yet {:.1} %",
+                path.display(),
+                estimate.points,
+                100.0 * estimate.standard_error,
+                100.0 * wanted,
+            );
+        }
         let row = make_row(path, &estimate, p, &mean, &model.1.classes, size, &options, settings)?;
         if settings.grid.is_none() {
             let folder = settings.out.clone().unwrap_or_else(|| run.file("heatmaps"));

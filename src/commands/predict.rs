@@ -43,7 +43,7 @@ pub struct PredictArgs {
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
     samples: u32,
     /// Go on until the standard error of the values is below this share of them, 0.02 for example
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     tolerance: Option<f64>,
     /// Explain the logits in place of the probabilities
     #[arg(long)]
@@ -69,6 +69,9 @@ pub struct PredictArgs {
 /// # Errors
 /// [`CommandError`].
 pub fn run(args: &PredictArgs) -> Result<(), CommandError> {
+    if let Some(share) = args.tolerance.filter(|share| !(share.is_finite() && *share > 0.0)) {
+        return Err(CommandError::Usage(format!("--tolerance {share}: it must be a number above 0, 0.02 for example")));
+    }
     let run = RunFolder::open(&args.run)?;
     let (weights, metadata) = run.weights(args.best)?;
     let mut samples = Vec::new();

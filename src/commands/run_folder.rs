@@ -166,7 +166,10 @@ impl RunFolder {
     /// # Errors
     /// [`CommandError::Model`].
     pub fn weights(&self, best: bool) -> Result<(Weights, Metadata), CommandError> {
-        let name = if best { "best.safetensors" } else { "model.safetensors" };
-        Ok(Weights::load(&self.file(name))?)
+        let path = self.file(if best { "best.safetensors" } else { "model.safetensors" });
+        if best && !path.exists() {
+            return Err(fail(&path, "there is none, since the run ended in its first epoch; leave --best away"));
+        }
+        Ok(Weights::load(&path)?)
     }
 }

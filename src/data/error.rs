@@ -65,7 +65,7 @@ pub enum DataError {
         reason: String,
     },
     /// Every picture was unreadable.
-    #[error("none of the {count} pictures could be read; the first was {path}: {reason}")]
+    #[error("no picture could be read ({count} tried); the first was {path}: {reason}")]
     NothingReadable {
         /// How many there were.
         count: usize,

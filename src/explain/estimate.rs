@@ -122,6 +122,7 @@ impl Explainer {
             points.resize(batch, Point::default());
             self.gpu.write(&self.points, bytemuck::cast_slice(&points));
             self.plan.submit(&self.gpu, &mut [])?;
+            // Waiting bounds what is under way, and keeps the progress honest.
             self.gpu.wait()?;
             progress((index * batch + chunk.len()).min(round.points.len()));
         }

@@ -86,8 +86,9 @@ impl Shapes {
         self
     }
 
-    /// Every tensor's name and size in bytes; for training, with gradients and `states` optimiser states a parameter.
-    pub fn tensors(&self, training: bool, states: u64) -> Vec<(String, u64)> {
+    /// Name and size in bytes of every tensor that could be the largest; for training, with the gradients. (Optimiser states
+    /// are as large as the weights.)
+    pub fn tensors(&self, training: bool) -> Vec<(String, u64)> {
         let mut all = vec![("the batch of images".to_owned(), self.augment.x_bytes())];
         let (mut convolutions, mut denses) = (0, 0);
         for stage in &self.stages {
@@ -123,12 +124,6 @@ impl Shapes {
                 }
                 Stage::Dropout(_) => {}
             }
-            if training {
-                all.push((format!("the weight gradients of {name}"), weights + bias));
-                for state in 0..states {
-                    all.push((format!("optimiser state {} of {name}", state + 1), weights + bias));
-                }
-            }
         }
         all
     }
@@ -136,11 +131,7 @@ impl Shapes {
 
 fn too_large(spec: &NetworkSpec, batch: u32, training: bool, limit: u64) -> Option<(String, u64)> {
     let shapes = Shapes::new(spec, batch).ok()?;
-    shapes
-        .tensors(training, 0)
-        .into_iter()
-        .filter(|t| t.1 > limit && !t.0.contains("weight gradients"))
-        .max_by_key(|t| t.1)
+    shapes.tensors(training).into_iter().filter(|t| t.1 > limit).max_by_key(|t| t.1)
 }
 
 /// Holds every tensor of the network against the adapter's limits.
