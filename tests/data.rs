@@ -22,7 +22,7 @@ fn options() -> OpenOptions {
 
 fn decode(paths: &[PathBuf], strict: bool) -> Result<data::Pixels, DataError> {
     let samples: Vec<Sample> = paths.iter().map(|p| Sample { path: p.clone(), label: 0 }).collect();
-    data::decode(&samples, &DecodeOptions { height: 4, width: 4, strict }, &|_| {})
+    data::decode(&samples, &DecodeOptions { height: 4, width: 4, strict, masks: Vec::new() }, &|_| {})
 }
 
 #[test]

@@ -56,7 +56,12 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let samples = relabel(&chosen, &dataset.classes, &metadata.classes, folder)?;
 
     let spec = &metadata.network;
-    let options = DecodeOptions { height: spec.height as usize, width: spec.width as usize, strict: args.strict };
+    let options = DecodeOptions {
+        height: spec.height as usize,
+        width: spec.width as usize,
+        strict: args.strict,
+        masks: settings.masks,
+    };
     let output = Output::detect(args.json);
     let pixels = data::decode(&samples, &options, &progress::counter(output, "pictures", samples.len()))?;
     for (path, reason) in &pixels.skipped {

@@ -2,10 +2,12 @@
 
 pub mod devices;
 pub mod evaluate;
+pub mod explain;
 pub mod predict;
 pub mod train;
 
 mod heatmaps;
+mod pictures;
 mod run_folder;
 
 use std::path::PathBuf;
@@ -38,6 +40,8 @@ pub enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Say what is on pictures, with percentages, and draw SHAP heatmaps that show why
     Predict(predict::PredictArgs),
+    /// Draw SHAP heatmaps, or with --summary the mean over many pictures, which shows where the network looks
+    Explain(explain::ExplainArgs),
     /// List the graphics adapters of this machine
     Devices(devices::DevicesArgs),
 }
@@ -113,6 +117,7 @@ pub fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Devices(args) => devices::run(&args),
     }
 }

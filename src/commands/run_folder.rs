@@ -6,6 +6,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::CommandError;
+use crate::data::Region;
 use crate::files::write_atomically;
 use crate::model::{Metadata, NetworkSpec, Weights};
 use crate::training::OptimizerSettings;
@@ -31,6 +32,9 @@ pub struct Settings {
     pub augment: bool,
     /// Share of the pictures kept for validation when the data set has no test folder.
     pub validation_split: f64,
+    /// Parts of every picture that are blanked, in training and ever after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masks: Vec<Region>,
     /// Whether training files that also stand in the test folder were left out.
     pub exclude_duplicates_of_test: bool,
     /// The adapter.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use super::{CommandError, DeviceArgs, RunFolder, Settings};
-use crate::data::{self, Dataset, DecodeOptions, OpenOptions, Pixels, Sample};
+use crate::data::{self, Dataset, DecodeOptions, OpenOptions, Pixels, Region, Sample};
 use crate::explain::background_sample;
 use crate::gpu::Gpu;
 use crate::model::{Metadata, Network, NetworkSpec, Weights, fit};
@@ -66,6 +66,10 @@ pub struct TrainArgs {
     /// Share of the pictures kept for validation when there is no test folder
     #[arg(long, value_name = "SHARE", default_value_t = 0.15, allow_negative_numbers = true)]
     validation_split: f64,
+    /// Blank a part of every picture, in shares of its sides, lest the network learn from it (0.8,0.9,1,1 is the lower right
+    /// corner); kept with the run, and done whenever it is used. May be given several times
+    #[arg(long, value_name = "LEFT,TOP,RIGHT,BOTTOM")]
+    mask: Vec<Region>,
     /// Leave out training files whose content also stands in the test folder
     #[arg(long)]
     exclude_duplicates_of_test: bool,
@@ -167,6 +171,7 @@ pub fn run(args: &TrainArgs) -> Result<(), CommandError> {
         seed: args.seed,
         augment: !args.no_augment,
         validation_split: args.validation_split,
+        masks: args.mask.clone(),
         exclude_duplicates_of_test: args.exclude_duplicates_of_test,
         adapter: gpu.summary().name.clone(),
         driver: gpu.summary().driver.clone(),
@@ -308,8 +313,8 @@ fn decode(
     label: &str,
     say: &Say,
 ) -> Result<Pixels, CommandError> {
-    let options =
-        DecodeOptions { height: args.image_size as usize, width: args.image_size as usize, strict: args.strict };
+    let side = args.image_size as usize;
+    let options = DecodeOptions { height: side, width: side, strict: args.strict, masks: args.mask.clone() };
     let pixels = data::decode(samples, &options, &progress::counter(output, label, samples.len()))?;
     for (path, reason) in &pixels.skipped {
         say.line(format_args!("skipped  {}: {reason}", path.display()));

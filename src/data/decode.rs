@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use rayon::prelude::*;
 
-use super::{DataError, Sample, resize_bilinear};
+use super::{DataError, Region, Sample, resize_bilinear};
 
 /// No side of a picture may be longer, and neither its pixels nor what the decoder takes besides may fill more memory: a
 /// header that claims 100,000 × 100,000 pixels is an error, not 30 GB. 512 MiB hold 178 million pixels of 8-bit RGB.
@@ -15,7 +15,7 @@ const LONGEST_SIDE: u32 = 32_768;
 const MOST_MEMORY: u64 = 512 << 20;
 
 /// How to decode.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DecodeOptions {
     /// Height to resize to, in pixels, at least 1.
     pub height: usize,
@@ -23,6 +23,8 @@ pub struct DecodeOptions {
     pub width: usize,
     /// Fail on the first picture that cannot be read.
     pub strict: bool,
+    /// Parts of every picture to blank.
+    pub masks: Vec<Region>,
 }
 
 /// Decoded pictures.
@@ -76,10 +78,14 @@ pub fn decode_file(path: &Path) -> Result<RgbImage, DataError> {
 
 /// Decodes and resizes one picture into `[H,W,4]`.
 fn decode_into(bytes: &mut [u8], path: &Path, options: &DecodeOptions) -> Result<(), DataError> {
-    let resized = resize_bilinear(&decode_file(path)?, options.height, options.width);
+    let mut picture = decode_file(path)?;
+    // Before resizing, lest what is blanked shine through into pixels beside it; and after it, so that edges are clean.
+    options.masks.iter().for_each(|mask| mask.blank_picture(&mut picture));
+    let resized = resize_bilinear(&picture, options.height, options.width);
     for (to, from) in bytes.chunks_exact_mut(4).zip(resized.chunks_exact(3)) {
         to.copy_from_slice(&[from[0].round() as u8, from[1].round() as u8, from[2].round() as u8, 255]);
     }
+    options.masks.iter().for_each(|mask| mask.blank(bytes, (options.height, options.width), 4));
     Ok(())
 }
 
@@ -188,7 +194,7 @@ mod tests {
             samples.push(Sample { path, label: usize::from(index % 2) });
         }
         let calls = AtomicUsize::new(0);
-        let options = DecodeOptions { height: 2, width: 3, strict: false };
+        let options = DecodeOptions { height: 2, width: 3, strict: false, masks: Vec::new() };
         let pixels =
             decode(&samples, &options, &|_| _ = calls.fetch_add(1, Ordering::Relaxed)).expect("some are whole");
         assert_eq!(calls.into_inner(), 7);

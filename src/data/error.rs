@@ -10,6 +10,9 @@ pub enum DataError {
     /// The path is not there.
     #[error("{0}: there is no such file or folder")]
     Missing(PathBuf),
+    /// A pattern without matches.
+    #[error("{0}: no file matches")]
+    NoMatch(PathBuf),
     /// A folder was expected.
     #[error("{0} is a file; a folder with one sub-folder for each class is needed")]
     NotAFolder(PathBuf),

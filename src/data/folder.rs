@@ -121,7 +121,8 @@ fn test_samples(
     if test.is_empty() { Err(DataError::NoImages(test_folder.to_owned())) } else { Ok(test) }
 }
 
-/// A file as it is, or the pictures of a folder, sorted.
+/// A file as it is, the pictures of a folder, or the files that a pattern such as `*.jpg` or `**/*.png` matches (for shells
+/// that leave patterns to the program); sorted.
 ///
 /// # Errors
 /// [`DataError::Missing`], [`DataError::NoImages`], [`DataError::Unreadable`].
@@ -130,10 +131,13 @@ pub fn list_images(path: &Path) -> Result<Vec<PathBuf>, DataError> {
         let images = images_below(path)?;
         return if images.is_empty() { Err(DataError::NoImages(path.to_owned())) } else { Ok(images) };
     }
-    if !path.exists() {
-        return Err(DataError::Missing(path.to_owned()));
+    if path.exists() {
+        return Ok(vec![path.to_owned()]);
     }
-    Ok(vec![path.to_owned()])
+    let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']));
+    let matches = pattern.and_then(|text| glob::glob(text).ok()).ok_or_else(|| DataError::Missing(path.to_owned()))?;
+    let images: Vec<PathBuf> = matches.filter_map(Result::ok).filter(|path| path.is_file()).collect();
+    if images.is_empty() { Err(DataError::NoMatch(path.to_owned())) } else { Ok(images) }
 }
 
 fn percent(share: f64) -> String {

@@ -6,10 +6,12 @@ mod drawn;
 mod error;
 mod folder;
 mod insect;
+mod region;
 mod resize;
 
 pub use decode::{DecodeOptions, Pixels, decode, decode_file};
 pub use drawn::{draw_default_set, drawn_count};
 pub use error::DataError;
 pub use folder::{Dataset, OpenOptions, Sample, list_images, open};
+pub use region::Region;
 pub use resize::resize_bilinear;

@@ -41,6 +41,12 @@ impl Estimate {
         let size = self.values.len() / classes;
         self.values[class * size..(class + 1) * size].iter().sum()
     }
+
+    /// `[H,W]`: a class's values, summed over the colours.
+    pub fn map_of(&self, class: usize, classes: usize) -> Vec<f64> {
+        let size = self.values.len() / classes;
+        self.values[class * size..(class + 1) * size].chunks_exact(3).map(|colours| colours.iter().sum()).collect()
+    }
 }
 
 /// A network laid out for explaining, with its background.

@@ -23,6 +23,8 @@ pub struct Panel {
     pub title: String,
     /// `[H,W]`: the sum over the colours of what a pixel adds to the class's output.
     pub values: Vec<f64>,
+    /// A rectangle of pixels to outline: rows, columns, from inclusive to exclusive.
+    pub outline: Option<[[usize; 2]; 2]>,
 }
 
 /// One picture with its panels.
@@ -38,6 +40,15 @@ pub struct Row {
     pub panels: Vec<Panel>,
 }
 
+/// How values become colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colours {
+    /// shap's: red above zero, blue below.
+    Signed,
+    /// White to dark red, for values that are never negative.
+    Magnitude,
+}
+
 /// A figure: rows of pictures on one colour scale.
 #[derive(Clone, Debug)]
 pub struct Figure {
@@ -47,10 +58,10 @@ pub struct Figure {
     pub rows: Vec<Row>,
     /// Lay the colours over the picture itself, not over a faint grey one.
     pub overlay: bool,
-    /// What the values explain, for the foot: "probability" or "logit".
-    pub target: &'static str,
-    /// More for the foot.
-    pub remark: String,
+    /// How values become colours.
+    pub colours: Colours,
+    /// What the colours mean, in words.
+    pub foot: String,
 }
 
 /// The 99.9th percentile of the magnitudes, interpolated linearly as numpy does: the end of the colour scale.
@@ -132,6 +143,21 @@ fn draw_row(canvas: &mut RgbImage, figure: &Figure, row: &Row, frame: &Frame, in
             let under = if figure.overlay { [r, g, b] } else { [255.0 * 0.85 + grey * 0.15; 3] };
             canvas.put_pixel(x + px, y + py, tint(under, panel.values.get(at).copied().unwrap_or(0.0) / end));
         }
+        if let Some([rows, columns]) = panel.outline {
+            let [rows, columns] = [rows, columns].map(|r| r.map(|v| v as u32 * frame.factor));
+            outline(canvas, [x + columns[0], y + rows[0], x + columns[1], y + rows[1]]);
+        }
+    }
+}
+
+/// A dark line of two pixels just inside the rectangle: left, top, right, bottom.
+fn outline(canvas: &mut RgbImage, [left, top, right, bottom]: [u32; 4]) {
+    for y in top..bottom {
+        for x in left..right {
+            if x < left + 2 || x + 2 >= right || y < top + 2 || y + 2 >= bottom {
+                canvas.put_pixel(x, y, Rgb([40; 3]));
+            }
+        }
     }
 }
 
@@ -167,15 +193,18 @@ fn write_texts(canvas: &mut RgbImage, figure: &Figure, frame: &Frame, end: f64) 
         put(&row.note, x, y + frame.height + 6, 16, width - 2 * GAP)?;
     }
     let (left, right, top) = (GAP, width - GAP, height - FOOT + 16);
-    put(&format!("−{end:.2e}"), left, top + 18, 16, width / 4)?;
+    let (first, name) = match figure.colours {
+        Colours::Signed => (format!("−{end:.2e}"), "SHAP value"),
+        Colours::Magnitude => ("0".to_owned(), "mean |SHAP value|"),
+    };
+    put(&first, left, top + 18, 16, width / 4)?;
     let style = (FONT, 16).into_font().into_text_style(&area);
     let last = format!("{end:.2e}");
     let (w, _) = area.estimate_text_size(&last, &style)?;
     put(&last, right - w, top + 18, 16, width / 4)?;
-    let (w, _) = area.estimate_text_size("SHAP value", &style)?;
-    put("SHAP value", (width - w) / 2, top + 18, 16, width / 2)?;
-    let meaning = format!("red raises the class's {}, blue lowers it{}", figure.target, figure.remark);
-    put(&meaning, left, top + 44, 18, width - 2 * GAP)?;
+    let (w, _) = area.estimate_text_size(name, &style)?;
+    put(name, (width - w) / 2, top + 18, 16, width / 2)?;
+    put(&figure.foot, left, top + 44, 18, width - 2 * GAP)?;
     area.present()?;
     Ok(())
 }
@@ -195,7 +224,8 @@ pub fn draw(figure: &Figure) -> Result<RgbImage, String> {
     }
     let top = height - FOOT + 16;
     for x in GAP..width - GAP {
-        let share = 2.0 * f64::from(x - GAP) / f64::from(width - 2 * GAP - 1) - 1.0;
+        let along = f64::from(x - GAP) / f64::from(width - 2 * GAP - 1);
+        let share = if figure.colours == Colours::Signed { 2.0 * along - 1.0 } else { along };
         (top..top + 14).for_each(|y| canvas.put_pixel(x, y, tint([255.0; 3], share)));
     }
     write_texts(&mut canvas, figure, &frame, end).map_err(|e| e.to_string())?;
@@ -224,9 +254,10 @@ mod tests {
             picture: RgbImage::new(3, 3),
             title: String::new(),
             note: String::new(),
-            panels: vec![Panel { title: String::new(), values }],
+            panels: vec![Panel { title: String::new(), values, outline: None }],
         };
-        let figure = Figure { size: (1, 1001), rows: vec![row], overlay: false, target: "", remark: String::new() };
+        let figure =
+            Figure { size: (1, 1001), rows: vec![row], overlay: false, colours: Colours::Signed, foot: String::new() };
         assert!((scale(&figure) - 999.0).abs() < 1e-9);
     }
 

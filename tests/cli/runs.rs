@@ -1,70 +1,8 @@
-//! The program as a person uses it.
+//! From pictures to a run and its answers; what can go wrong on the way.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
 
-use glowworm::model::Weights;
-use image::{Rgb, RgbImage};
-use tempfile::TempDir;
-
-fn glowworm(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_glowworm")).args(arguments).current_dir(folder).output().expect("it starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Runs and expects success; gives what was printed.
-fn succeed(folder: &Path, arguments: &[&str]) -> String {
-    let output = glowworm(folder, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-    text(&output.stdout)
-}
-
-/// Runs and expects an error; gives the message.
-fn fail(folder: &Path, arguments: &[&str]) -> String {
-    let output = glowworm(folder, arguments);
-    assert!(!output.status.success(), "{arguments:?} should fail: {}", text(&output.stdout));
-    let message = text(&output.stderr);
-    assert!(message.contains("error:") && !message.contains("panicked"), "{arguments:?}: {message}");
-    message
-}
-
-/// Without an adapter the tests fail with the command that brings one, unless that is allowed.
-fn no_adapter() -> bool {
-    let missing = glowworm::gpu::adapters().is_empty() && std::env::var_os("GLOWWORM_ALLOW_NO_ADAPTER").is_some();
-    if missing {
-        println!("skipped: there is no adapter");
-    }
-    missing
-}
-
-/// Two classes, dark stripes and light ones, in train/ and test/.
-fn pictures() -> TempDir {
-    let root = tempfile::tempdir().expect("a temporary folder");
-    for (class, shade) in [("dark", 40u8), ("light", 200)] {
-        for (part, count) in [("train", 20), ("test", 5)] {
-            let folder = root.path().join("set").join(part).join(class);
-            std::fs::create_dir_all(&folder).expect("made");
-            for i in 0..count {
-                let stripe = |x: u32, y: u32| Rgb([shade + ((x * 7 + y * i) % 40) as u8, shade, (i * 9) as u8]);
-                RgbImage::from_fn(20, 16, stripe).save(folder.join(format!("{part} {i}é.png"))).expect("written");
-            }
-        }
-    }
-    root
-}
-
-const TINY: [&str; 8] = ["train", "--data", "set", "--image-size", "16", "--batch-size", "7", "--out"];
-
-fn train(root: &Path, out: &str, more: &[&str]) -> String {
-    succeed(root, &[&TINY[..], &[out], more].concat())
-}
-
-fn weights(root: &Path, run: &str) -> Weights {
-    Weights::load(&root.join(run).join("model.safetensors")).expect("a model").0
-}
+use super::*;
 
 #[test]
 fn train_evaluate_and_predict() {
@@ -203,33 +141,4 @@ fn broken_pictures_are_named_and_skipped_or_refused() {
     assert!(printed.contains("skipped") && printed.contains("broken.jpg"), "{printed}");
     let message = fail(root.path(), &[&TINY[..], &["strict", "--strict"]].concat());
     assert!(message.contains("broken.jpg"), "{message}");
-}
-
-#[test]
-fn predict_draws_heatmaps_and_keeps_their_values() {
-    if no_adapter() {
-        return;
-    }
-    let root = pictures();
-    let root = root.path();
-    train(root, "run", &["--epochs", "1", "--background", "8"]);
-    let fast = ["predict", "run", "set/test/light", "--samples", "16"];
-    let printed = succeed(root, &[&fast[..], &["--out", "maps"]].concat());
-    assert_eq!(printed.lines().filter(|l| l.starts_with("heatmap")).count(), 5, "{printed}");
-    let map = image::open(root.join("maps/test 2é_shap.png")).expect("a picture").to_rgb8();
-    assert!(map.width() > 800 && map.height() > 300);
-    assert!(map.pixels().any(|p| p.0 == [255, 13, 87]) && map.pixels().any(|p| p.0 == [30, 136, 229]));
-    succeed(
-        root,
-        &[&fast[..], &["--grid", "all.png", "--save-values", "v.safetensors", "--smooth", "--overlay"]].concat(),
-    );
-    assert!(image::open(root.join("all.png")).expect("a picture").height() > 1500);
-    let bytes = std::fs::read(root.join("v.safetensors")).expect("read");
-    let file = safetensors::SafeTensors::deserialize(&bytes).expect("it is whole");
-    assert_eq!(file.tensor("values").expect("there").shape(), [5, 16, 16, 3, 2]);
-    assert!(fail(root, &[&fast[..], &["--tolerance", "-1"]].concat()).contains("--tolerance"));
-    std::fs::remove_file(root.join("run/best.safetensors")).expect("removed");
-    assert!(fail(root, &[&fast[..], &["--best"]].concat()).contains("leave --best away"));
-    std::fs::remove_file(root.join("run/background.safetensors")).expect("removed");
-    assert!(fail(root, &fast).contains("--no-shap"));
 }

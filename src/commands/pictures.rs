@@ -1,0 +1,157 @@
+//! What `predict` and `explain` share: a run, pictures, and the network's answers on them.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{CommandError, DeviceArgs, RunFolder};
+use crate::data::{self, DecodeOptions, Pixels, Region, Sample};
+use crate::explain::{ExplainOptions, Explainer};
+use crate::gpu::Gpu;
+use crate::model::{Metadata, Network, Purpose, Weights};
+use crate::training::{Images, answer};
+
+/// With a tolerance, sampling ends here at the latest.
+const MOST_ROUNDS: usize = 100;
+
+/// Which run and which pictures.
+#[derive(Args)]
+pub struct PictureArgs {
+    /// Run folder that `train` made
+    pub run: PathBuf,
+    /// Pictures, folders of them, or patterns such as "*.jpg"
+    #[arg(required = true)]
+    pub images: Vec<PathBuf>,
+    /// Take the weights of the epoch that did best on the test pictures (which flatters the score a little), not the last
+    #[arg(long)]
+    pub best: bool,
+    /// Blank a part of every picture, in shares of its sides, to see what the network says without it (0.8,0.9,1,1 is the
+    /// lower right corner). May be given several times
+    #[arg(long, value_name = "LEFT,TOP,RIGHT,BOTTOM")]
+    pub mask: Vec<Region>,
+    /// Fail on the first picture that cannot be read, in place of naming and skipping it
+    #[arg(long)]
+    pub strict: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// What an explanation explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// Each class's probability
+    Probability,
+    /// Each class's logit: what the last layer gives, before softmax
+    Logit,
+}
+
+/// How much work goes into an explanation.
+#[derive(Args)]
+pub struct SamplingArgs {
+    /// Points at which gradients are taken, for each picture [default: 200; 100 for a summary]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..))]
+    pub samples: Option<u32>,
+    /// Go on until the standard error of the values is below this share of them, 0.02 for example
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub tolerance: Option<f64>,
+    /// What to explain
+    #[arg(long, value_enum, default_value_t = Target::Probability)]
+    pub target: Target,
+}
+
+impl SamplingArgs {
+    /// The options of an estimate, with `samples` points if the user names no number.
+    ///
+    /// # Errors
+    /// [`CommandError::Usage`] for a tolerance that makes no sense.
+    pub fn options(&self, samples: u32) -> Result<ExplainOptions, CommandError> {
+        if let Some(share) = self.tolerance.filter(|share| !(share.is_finite() && *share > 0.0)) {
+            let text = format!("--tolerance {share}: it must be a number above 0, 0.02 for example");
+            return Err(CommandError::Usage(text));
+        }
+        Ok(ExplainOptions {
+            samples: self.samples.unwrap_or(samples) as usize,
+            tolerance: self.tolerance,
+            most_rounds: MOST_ROUNDS,
+            logit: self.target == Target::Logit,
+            seed: 1,
+        })
+    }
+}
+
+/// Pictures with the network's answers.
+pub struct Answered {
+    /// The adapter.
+    pub gpu: Gpu,
+    /// The run.
+    pub run: RunFolder,
+    /// The run's weights.
+    pub weights: Weights,
+    /// The run's classes and layers.
+    pub metadata: Metadata,
+    /// Parts that were blanked.
+    pub masks: Vec<Region>,
+    /// The pictures.
+    pub pixels: Pixels,
+    /// `[N][classes]`.
+    pub probabilities: Vec<Vec<f32>>,
+}
+
+impl Answered {
+    /// Opens the run, reads the pictures and asks the network.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub fn new(args: &PictureArgs) -> Result<Answered, CommandError> {
+        let run = RunFolder::open(&args.run)?;
+        let (weights, metadata) = run.weights(args.best)?;
+        let mut masks = run.settings()?.masks;
+        masks.extend(&args.mask);
+        let mut samples = Vec::new();
+        for path in &args.images {
+            samples.extend(data::list_images(path)?.into_iter().map(|path| Sample { path, label: 0 }));
+        }
+        let gpu = args.device.open()?;
+        let (height, width) = (metadata.network.height as usize, metadata.network.width as usize);
+        let options = DecodeOptions { height, width, strict: args.strict, masks: masks.clone() };
+        let pixels = data::decode(&samples, &options, &|_| {})?;
+        for (path, reason) in &pixels.skipped {
+            eprintln!("skipped {}: {reason}", path.display());
+        }
+        let probabilities = ask(&gpu, &weights, &metadata, &pixels.bytes)?;
+        Ok(Answered { gpu, run, weights, metadata, masks, pixels, probabilities })
+    }
+
+    /// Height and width of the network's input.
+    pub fn size(&self) -> (usize, usize) {
+        (self.metadata.network.height as usize, self.metadata.network.width as usize)
+    }
+
+    /// Lays out the explanation, and gives the mean output on the background, class by class: what it starts from.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub fn explainer(&self, options: ExplainOptions) -> Result<(Explainer, Vec<f64>), CommandError> {
+        let (height, width) = self.size();
+        let mut background = self.run.background(height, width)?;
+        for picture in background.chunks_exact_mut(height * width * 4) {
+            // Blank here too: what is blank on both ends of a way is the same all along it, and gets no value.
+            self.masks.iter().for_each(|mask| mask.blank(picture, (height, width), 4));
+        }
+        let rows = ask(&self.gpu, &self.weights, &self.metadata, &background)?;
+        let mean = |class: usize| rows.iter().map(|row| f64::from(row[class])).sum::<f64>() / rows.len() as f64;
+        let mean = (0..self.metadata.classes.len()).map(mean).collect();
+        let explainer = Explainer::new(&self.gpu, &self.metadata.network, &self.weights, &background, options)?;
+        Ok((explainer, mean))
+    }
+}
+
+/// Probabilities of the pictures `bytes`, `[N,H,W,4]`.
+fn ask(gpu: &Gpu, weights: &Weights, metadata: &Metadata, bytes: &[u8]) -> Result<Vec<Vec<f32>>, CommandError> {
+    let spec = &metadata.network;
+    let count = bytes.len() / (spec.height as usize * spec.width as usize * 4);
+    let batch = count.min(32);
+    let network = Network::new(gpu, spec, batch as u32, Purpose::Infer, weights)?;
+    let mut images = Images::new(gpu, bytes.to_vec(), vec![0; count], batch, None)?;
+    Ok(answer(gpu, &network, &mut images)?.probabilities)
+}
