@@ -207,6 +207,103 @@ fn backward_data(
     }
 }
 
+// One quad of d_x at four neighbouring pixels (columns) from one row of dz; w2 to w0: a row of taps turned around.
+fn narrow_row(u: Six, w0: mat4x4<f32>, w1: mat4x4<f32>, w2: mat4x4<f32>) -> mat4x4<f32> {
+    return w2 * mat4x4(u.a, u.b, u.c, u.d) + w1 * mat4x4(u.b, u.c, u.d, u.e) + w0 * mat4x4(u.c, u.d, u.e, u.f);
+}
+
+fn store_four(value: mat4x4<f32>, plane: u32, row: u32, column: u32) {
+    for (var i = 0u; i < 4u; i++) {
+        store(value[i], plane, row, column + i);
+    }
+}
+
+// backward_data where the input has a single quad, as colours have: a lane owns 4x4 pixels of it.
+// Grid: (blocks of 4x4 pixels of d_x, of all rows / 8, over x and y; in_quads), rounded up.
+@compute @workgroup_size(8)
+fn backward_data_narrow(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let lane = local.x & 7u;
+    let index = id.x + id.y * groups.x * 8u;
+    let rows = (conv.height + 3u) / 4u;
+    let columns = (conv.width + 3u) / 4u;
+    let gradient = min(index / (rows * columns), conv.rows - 1u);
+    let row = i32(index / columns % rows) * 2;
+    let column = i32(index % columns) * 2;
+    let outputs = conv.out_quads * 4u;
+    // Lanes 0 to 3 hold four output channels of one tap, lanes 4 to 7 those of the next.
+    var low = id.z * 9u * outputs + (lane & 3u);
+    let next = select(0u, outputs, lane >= 4u);
+    var r0 = mat4x4<f32>();
+    var r1 = mat4x4<f32>();
+    var r2 = mat4x4<f32>();
+    var r3 = mat4x4<f32>();
+    for (var q = 0u; q < conv.out_quads; q++) {
+        let a0 = pooled(gradient, q, row - 1, column - 1);
+        let a1 = pooled(gradient, q, row - 1, column);
+        let a2 = pooled(gradient, q, row - 1, column + 1);
+        let a3 = pooled(gradient, q, row - 1, column + 2);
+        let b0 = pooled(gradient, q, row, column - 1);
+        let b1 = pooled(gradient, q, row, column);
+        let b2 = pooled(gradient, q, row, column + 1);
+        let b3 = pooled(gradient, q, row, column + 2);
+        let c0 = pooled(gradient, q, row + 1, column - 1);
+        let c1 = pooled(gradient, q, row + 1, column);
+        let c2 = pooled(gradient, q, row + 1, column + 1);
+        let c3 = pooled(gradient, q, row + 1, column + 2);
+        let d0 = pooled(gradient, q, row + 2, column - 1);
+        let d1 = pooled(gradient, q, row + 2, column);
+        let d2 = pooled(gradient, q, row + 2, column + 1);
+        let d3 = pooled(gradient, q, row + 2, column + 2);
+        let u0 = lower(a0, a1, a2, a3);
+        let u1 = upper(b0, b1, b2, b3);
+        let u2 = lower(b0, b1, b2, b3);
+        let u3 = upper(c0, c1, c2, c3);
+        let u4 = lower(c0, c1, c2, c3);
+        let u5 = upper(d0, d1, d2, d3);
+        let taps01 = weights[low + next];
+        let taps23 = weights[low + 2u * outputs + next];
+        let taps45 = weights[low + 4u * outputs + next];
+        let taps67 = weights[low + 6u * outputs + next];
+        let tap8 = weights[low + 8u * outputs];
+        let w0 = four(taps01);
+        let w1 = next_four(taps01);
+        let w2 = four(taps23);
+        r0 += narrow_row(u2, w0, w1, w2);
+        r1 += narrow_row(u3, w0, w1, w2);
+        r2 += narrow_row(u4, w0, w1, w2);
+        r3 += narrow_row(u5, w0, w1, w2);
+        let w3 = next_four(taps23);
+        let w4 = four(taps45);
+        let w5 = next_four(taps45);
+        r0 += narrow_row(u1, w3, w4, w5);
+        r1 += narrow_row(u2, w3, w4, w5);
+        r2 += narrow_row(u3, w3, w4, w5);
+        r3 += narrow_row(u4, w3, w4, w5);
+        let w6 = four(taps67);
+        let w7 = next_four(taps67);
+        let w8 = four(tap8);
+        r0 += narrow_row(u0, w6, w7, w8);
+        r1 += narrow_row(u1, w6, w7, w8);
+        r2 += narrow_row(u2, w6, w7, w8);
+        r3 += narrow_row(u3, w6, w7, w8);
+        low += 4u;
+    }
+    if index / (rows * columns) >= conv.rows {
+        return;
+    }
+    let plane = gradient * conv.in_quads + id.z;
+    let top = u32(row) * 2u;
+    let left = u32(column) * 2u;
+    store_four(r0, plane, top, left);
+    store_four(r1, plane, top + 1u, left);
+    store_four(r2, plane, top + 2u, left);
+    store_four(r3, plane, top + 3u, left);
+}
+
 // A lane owns one output quad; the 4x4 pixels of x, the same for all lanes, are loaded by them in two goes.
 // Grid: (in_quads, chunks, out_quads/8), rounded up.
 @compute @workgroup_size(8)

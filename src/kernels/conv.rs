@@ -157,15 +157,22 @@ impl Conv {
         ];
         check_sizes("conv backward_data", &needs)?;
         let blocks = self.in_quads.div_ceil(4);
+        let mut entry = "backward_data";
         let groups = match gpu.body() {
             Body::Tiles => [self.width.div_ceil(16), self.height.div_ceil(16), self.rows * blocks],
+            Body::Lanes if self.in_quads == 1 => {
+                entry = "backward_data_narrow";
+                let squares = u64::from(self.height.div_ceil(4)) * u64::from(self.width.div_ceil(4));
+                let [x, y, _] = linear_grid(u64::from(self.rows) * squares, 8);
+                [x, y, self.in_quads]
+            }
             Body::Lanes => {
                 let pairs = u64::from(self.height.div_ceil(2)) * u64::from(self.width.div_ceil(4));
                 let [x, y, _] = linear_grid(u64::from(self.rows) * pairs, 8);
                 [x, y, blocks]
             }
         };
-        gpu.kernel(source(gpu), "backward_data")?.bind(
+        gpu.kernel(source(gpu), entry)?.bind(
             gpu,
             ("conv", self),
             &[("d_y", d_y), ("won", code), ("weights", weights), ("d_x", d_x)],
