@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+pub mod bench;
 pub mod devices;
 pub mod evaluate;
 pub mod explain;
@@ -42,6 +43,8 @@ pub enum Command {
     Predict(predict::PredictArgs),
     /// Draw SHAP heatmaps, or with --summary the mean over many pictures, which shows where the network looks
     Explain(explain::ExplainArgs),
+    /// Measure how long steps take on this adapter, kernel by kernel
+    Bench(bench::BenchArgs),
     /// List the graphics adapters of this machine
     Devices(devices::DevicesArgs),
 }
@@ -118,6 +121,7 @@ pub fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Devices(args) => devices::run(&args),
     }
 }

@@ -1,0 +1,154 @@
+//! `glowworm bench`: how long the reference network's steps take on this adapter, and which kernels take it.
+
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{CommandError, DeviceArgs};
+use crate::gpu::{Gpu, Plan};
+use crate::kernels::augment::Sample;
+use crate::kernels::explain::Point;
+use crate::model::{Network, NetworkSpec, Purpose, StepSettings, Weights, fit, fitting_points};
+use crate::training::OptimizerSettings;
+
+/// Options of `bench`.
+#[derive(Args)]
+pub struct BenchArgs {
+    /// Side of the pictures in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(8..=4096))]
+    image_size: u32,
+    /// Pictures in a batch
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    batch_size: u32,
+    /// Classes
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    classes: u32,
+    /// Times that each figure is measured; the median counts
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+    repeats: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// A plan's time, whole and kernel by kernel.
+struct Timed {
+    name: &'static str,
+    images: u32,
+    /// Median seconds of the plan, from submission to the end.
+    seconds: f64,
+    /// Each dispatch alone, in order: label and median seconds. Alone they pay for a submission each, so that small ones
+    /// add up to more than the whole.
+    kernels: Vec<(String, f64)>,
+}
+
+fn median(gpu: &Gpu, plan: &Plan, repeats: u32) -> Result<f64, CommandError> {
+    let mut times = Vec::new();
+    for _ in 0..repeats {
+        let start = Instant::now();
+        plan.submit(gpu, &mut [])?;
+        gpu.wait()?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
+}
+
+fn time(gpu: &Gpu, name: &'static str, images: u32, plan: &Plan, repeats: u32) -> Result<Timed, CommandError> {
+    // The first runs compile shaders and touch memory.
+    median(gpu, plan, 2)?;
+    let seconds = median(gpu, plan, repeats)?;
+    let mut kernels = Vec::new();
+    for dispatch in plan.dispatches() {
+        let mut alone = Plan::new();
+        alone.push(dispatch.clone());
+        kernels.push((dispatch.label().to_owned(), median(gpu, &alone, repeats)?));
+    }
+    Ok(Timed { name, images, seconds, kernels })
+}
+
+/// Bytes that look like noise, the same every time.
+fn noise(count: usize) -> Vec<u8> {
+    (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+}
+
+fn steps(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec) -> Result<Vec<Timed>, CommandError> {
+    let (batch, side) = (args.batch_size, args.image_size);
+    fit(gpu, spec, batch, true)?;
+    let weights = Weights::initial(spec, 1);
+    let pixels = gpu.buffer_with("pictures", &noise(batch as usize * (side * side) as usize * 4))?;
+    let samples: Vec<Sample> =
+        (0..batch).map(|i| Sample::turned(i, i % 2 == 0, f64::from(i) * 0.01 - 0.16, side, side)).collect();
+    let labels: Vec<u32> = (0..batch).map(|i| i % args.classes).collect();
+    let mut all = Vec::new();
+    {
+        let network = Network::new(gpu, spec, batch, OptimizerSettings::Adam.purpose(), &weights)?;
+        network.set_batch(StepSettings { seed: 1, step: 1, rate: 1e-3 }, &samples, &labels);
+        all.push(time(gpu, "training step", batch, &network.training_plan(&pixels)?, args.repeats)?);
+    }
+    let network = Network::new(gpu, spec, batch, Purpose::Infer, &weights)?;
+    network.set_batch(StepSettings::default(), &samples, &labels);
+    all.push(time(gpu, "inference", batch, &network.inference_plan(&pixels)?, args.repeats)?);
+    Ok(all)
+}
+
+/// A batch of points of an explanation, between the first two pictures.
+fn explanation(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec) -> Result<Timed, CommandError> {
+    let batch = fitting_points(gpu, spec, args.batch_size)?;
+    let network = Network::new(gpu, spec, batch, Purpose::Explain, &Weights::initial(spec, 1))?;
+    let shapes = network.explain_shapes(false);
+    let pixels = gpu.buffer_with("pictures", &noise(2 * (spec.height * spec.width) as usize * 4))?;
+    let points: Vec<Point> = (0..batch)
+        .map(|i| Point { image: 0, background: 1, t: i as f32 / batch as f32, weight: 1.0, contrast: 0.0 })
+        .collect();
+    let points = gpu.buffer_with("points", &points)?;
+    let values = gpu.buffer("values", shapes.values_bytes())?;
+    let plan = network.explanation_plan(&shapes, &pixels, &points, &values)?;
+    time(gpu, "explanation points", batch, &plan, args.repeats)
+}
+
+/// Measures.
+///
+/// # Errors
+/// [`CommandError`].
+pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
+    let gpu = args.device.open()?;
+    let spec = NetworkSpec::reference(args.image_size, args.image_size, args.classes);
+    let mut all = steps(args, &gpu, &spec)?;
+    all.push(explanation(args, &gpu, &spec)?);
+    let adapter = gpu.summary();
+    if args.json {
+        let plans = all.iter().map(|t| {
+            let kernels = t.kernels.iter().map(|(label, seconds)| json!({ "kernel": label, "seconds": seconds }));
+            json!({ "plan": t.name, "images": t.images, "seconds": t.seconds, "kernels": kernels.collect::<Vec<_>>() })
+        });
+        let plans: Vec<_> = plans.collect();
+        let about = json!({ "adapter": adapter.name, "driver": adapter.driver, "version": env!("CARGO_PKG_VERSION"),
+            "image_size": args.image_size, "classes": args.classes, "repeats": args.repeats, "plans": plans });
+        println!("{about:#}");
+        return Ok(());
+    }
+    println!("{}, driver {}; median of {}\n", adapter.name, adapter.driver, args.repeats);
+    for timed in &all {
+        println!(
+            "{} of {} at {side} × {side}, {} classes: {:.2} ms, {:.0} a second",
+            timed.name,
+            timed.images,
+            args.classes,
+            1e3 * timed.seconds,
+            f64::from(timed.images) / timed.seconds,
+            side = args.image_size,
+        );
+        let total: f64 = timed.kernels.iter().map(|(_, seconds)| seconds).sum();
+        let small = timed.kernels.iter().filter(|(_, seconds)| *seconds < 0.01 * total);
+        let (count, rest) = small.fold((0, 0.0), |(count, sum), (_, seconds)| (count + 1, sum + seconds));
+        for (label, seconds) in timed.kernels.iter().filter(|(_, seconds)| *seconds >= 0.01 * total) {
+            println!("    {label:36} {:9.2} ms {:5.1} %", 1e3 * seconds, 100.0 * seconds / total);
+        }
+        println!("    {:36} {:9.2} ms {:5.1} %\n", format!("{count} smaller ones"), 1e3 * rest, 100.0 * rest / total);
+    }
+    Ok(())
+}
