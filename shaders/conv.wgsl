@@ -1,5 +1,5 @@
 // Convolution 3x3 "same", bias, ReLU and 2x2 max pooling in one kernel, and its gradients.
-// This file holds what the two bodies, conv/tiles.wgsl and conv/lanes.wgsl, share.
+// This file holds what the two bodies, conv/tiles.wgsl and conv/lanes.wgsl, and conv/winograd.wgsl share.
 //
 // Channels travel in quads: an activation is [image][channel/4][row][column] vec4, padded with zero channels.
 //   x        [images][in_quads][height+2][width+2]     with a zero border of 1
@@ -22,6 +22,8 @@ struct Conv {
     y_border: u32,
     chunk: u32,      // windows whose weight gradients one invocation sums
     chunks: u32,
+    first: u32,      // planes (images, or rows of the gradient) that conv/winograd.wgsl works on at a time
+    count: u32,
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv;
@@ -59,18 +61,30 @@ fn pool(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, image: u32, quad
 // The gradient after the pool, with the codes spread out: where = 0..3 or 4 for none.
 struct Pooled { d: vec4<f32>, at: vec4<u32> }
 
+// Where a plane of the gradient and of its codes begins. Found once before a loop: divisions are dear.
+struct Planes { d_y: u32, won: u32 }
+
+fn planes(gradient: u32) -> Planes {
+    let size = conv.out_quads * (conv.height / 2u) * (conv.width / 2u);
+    return Planes(gradient * size, gradient % conv.images * size);
+}
+
+fn next_plane(p: Planes) -> Planes {
+    let size = (conv.height / 2u) * (conv.width / 2u);
+    return Planes(p.d_y + size, p.won + size);
+}
+
 // Of window (row, column) counted from -1; outside the picture there is none.
-fn pooled(gradient: u32, quad: u32, row: i32, column: i32) -> Pooled {
+fn pooled(planes: Planes, row: i32, column: i32) -> Pooled {
     let height = conv.height / 2u;
     let width = conv.width / 2u;
     let r = u32(clamp(row, 0, i32(height) - 1));
     let c = u32(clamp(column, 0, i32(width) - 1));
     let inside = row == i32(r) && column == i32(c);
     let place = r * width + c;
-    let packed = won[((gradient % conv.images) * conv.out_quads + quad) * height * width + place];
-    let d = d_y[(gradient * conv.out_quads + quad) * height * width + place];
+    let packed = won[planes.won + place];
     let at = vec4(packed, packed >> 8u, packed >> 16u, packed >> 24u) & vec4(255u);
-    return Pooled(d, select(vec4(4u), at, inside));
+    return Pooled(d_y[planes.d_y + place], select(vec4(4u), at, inside));
 }
 
 // dz at one of the four pixels of a window.

@@ -79,13 +79,14 @@ fn backward_data(
     var b = mat4x4<f32>();
     var c = mat4x4<f32>();
     var d = mat4x4<f32>();
+    var source = planes(gradient);
     for (var q = 0u; q < conv.out_quads; q++) {
         workgroupBarrier();
         for (var i = index; i < 100u; i += 64u) {
             // 10x10 windows cover the 18x18 pixels: the outermost ones give one row or column each.
             let row = i / 10u;
             let column = i % 10u;
-            let p = pooled(gradient, q, i32(group.y * 8u + row) - 1, i32(group.x * 8u + column) - 1);
+            let p = pooled(source, i32(group.y * 8u + row) - 1, i32(group.x * 8u + column) - 1);
             for (var place = 0u; place < 4u; place++) {
                 let r = row * 2u + place / 2u - 1u;
                 let s = column * 2u + place % 2u - 1u;
@@ -115,6 +116,7 @@ fn backward_data(
             let m3 = mat4x4(filters[w + 108u], filters[w + 109u], filters[w + 110u], filters[w + 111u]);
             a[3] += m3 * za; b[3] += m3 * zb; c[3] += m3 * zc; d[3] += m3 * zd;
         }
+        source = next_plane(source);
     }
     let row = group.y * 16u + local.y * 2u;
     let column = group.x * 16u + local.x * 2u;

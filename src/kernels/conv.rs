@@ -3,8 +3,12 @@
 //! Activations are `[N, C/4, H+2b, W+2b]` quads of channels with a zero border b; the pool writes, beside the pooled
 //! value, a byte a channel that says which of the four pixels won. The pixels before the pool are never stored.
 
+mod winograd;
+
 use super::{QUAD, check_sizes};
 use crate::gpu::{Body, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
+
+pub use winograd::Winograd;
 
 const SHARED: &str = include_str!("../../shaders/conv.wgsl");
 const TILES: Source =
@@ -33,6 +37,10 @@ uniform_struct! {
         chunk: u32,
         /// Number of such chunks.
         chunks: u32,
+        /// First plane (image, or row of the gradient) of those that [`Winograd`] works on at a time.
+        first: u32,
+        /// Number of such planes.
+        count: u32,
     }
 }
 
@@ -60,6 +68,8 @@ impl Conv {
             y_border,
             chunk,
             chunks: windows.div_ceil(chunk).max(1),
+            first: 0,
+            count: 0,
         }
     }
 

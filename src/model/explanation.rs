@@ -43,9 +43,8 @@ impl Network {
         plan.push(shapes.outputs(gpu, &self.probabilities, needed(self.logits.gradient.as_ref())?)?);
         for (shape, laid) in self.shapes.stages.iter().zip(&self.stages).rev() {
             match (shape, laid) {
-                (Stage::Conv(conv), Laid::Conv { kernel, input, output, code, .. }) => {
-                    let (d_y, d_x) = (needed(output.gradient.as_ref())?, needed(input.gradient.as_ref())?);
-                    plan.push(conv.backward_data(gpu, d_y, code, &self.learned[*kernel].weights, d_x)?);
+                (Stage::Conv(conv), Laid::Conv { .. }) => {
+                    self.backward_data(conv, laid)?.into_iter().for_each(|dispatch| plan.push(dispatch));
                 }
                 (Stage::Dense(dense), Laid::Dense { kernel, input, output, .. }) => {
                     let (d_y, d_x) = (needed(output.gradient.as_ref())?, needed(input.gradient.as_ref())?);

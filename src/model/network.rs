@@ -5,6 +5,7 @@ use super::{Layout, ModelError, NetworkSpec, Shapes, Tensor, Weights, fit};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan};
 use crate::kernels::Step;
 use crate::kernels::augment::Sample;
+use crate::kernels::conv::{Conv, Winograd};
 use crate::kernels::optimizer::{Optimizer, Parameter, Rule};
 use crate::kernels::reduce::Reduce;
 use crate::kernels::relu::Relu;
@@ -53,7 +54,7 @@ pub(super) struct Activation {
 
 /// A stage with its tensors; `kernel` and `bias` are indices of parameters.
 pub(super) enum Laid {
-    Conv { kernel: usize, bias: usize, input: Activation, output: Activation, code: Buffer },
+    Conv { kernel: usize, bias: usize, input: Activation, output: Activation, code: Buffer, filters: Option<Buffer> },
     Dropout { values: Activation },
     Dense { kernel: usize, bias: usize, input: Activation, output: Activation, partial: Buffer },
 }
@@ -71,6 +72,8 @@ pub struct Network {
     results: Buffer,
     pub(super) input: Activation,
     pub(super) stages: Vec<Laid>,
+    /// Scratch of convolutions by Winograd's way.
+    tiles: Option<Buffer>,
     pub(super) logits: Activation,
     pub(super) learned: Vec<Learned>,
 }
@@ -114,7 +117,10 @@ impl Network {
                     let output = activation(conv.y_bytes(), conv.d_y_bytes())?;
                     let code = gpu.buffer("pool codes", conv.code_bytes())?;
                     chunks.extend([conv.chunks; 2]);
-                    Laid::Conv { kernel: parameter, bias: parameter + 1, input: current, output, code }
+                    let fast = Winograd::of(gpu, conv);
+                    let filters =
+                        fast.map(|fast| gpu.buffer("transformed weights", fast.filters_bytes())).transpose()?;
+                    Laid::Conv { kernel: parameter, bias: parameter + 1, input: current, output, code, filters }
                 }
                 Stage::Dropout(_) => Laid::Dropout { values: current },
                 Stage::Dense(dense) => {
@@ -131,6 +137,13 @@ impl Network {
             parameter += if matches!(laid, Laid::Dropout { .. }) { 0 } else { 2 };
             stages.push(laid);
         }
+
+        // One layer is worked on at a time: they share the place for transformed tiles.
+        let tiles = shapes.stages.iter().filter_map(|stage| match stage {
+            Stage::Conv(conv) => Winograd::of(gpu, conv).map(|fast| fast.tiles_bytes()),
+            _ => None,
+        });
+        let tiles = tiles.max().map(|bytes| gpu.buffer("transformed tiles", bytes)).transpose()?;
 
         let (first, second) = match purpose {
             Purpose::Infer | Purpose::Explain => (false, false),
@@ -162,6 +175,7 @@ impl Network {
             purpose,
             input,
             stages,
+            tiles,
             logits: current,
             learned,
         };
@@ -349,9 +363,16 @@ impl Network {
         let gpu = &self.gpu;
         for (shape, laid) in self.shapes.stages.iter().zip(&self.stages) {
             match (shape, laid) {
-                (Stage::Conv(conv), Laid::Conv { kernel, bias, input, output, code }) => {
+                (Stage::Conv(conv), Laid::Conv { kernel, bias, input, output, code, filters }) => {
                     let (kernel, bias) = (&self.learned[*kernel].weights, &self.learned[*bias].weights);
-                    plan.push(conv.forward(gpu, &input.value, kernel, bias, &output.value, code)?);
+                    let list = match (Winograd::of(gpu, conv), filters, &self.tiles) {
+                        (Some(fast), Some(filters), Some(tiles)) => {
+                            let inputs = [&input.value, kernel, bias];
+                            fast.forward(gpu, inputs, [&output.value, code], [filters, tiles])?
+                        }
+                        _ => vec![conv.forward(gpu, &input.value, kernel, bias, &output.value, code)?],
+                    };
+                    list.into_iter().for_each(|dispatch| plan.push(dispatch));
                 }
                 (Stage::Dense(dense), Laid::Dense { kernel, bias, input, output, partial }) => {
                     let (kernel, bias) = (&self.learned[*kernel].weights, &self.learned[*bias].weights);
@@ -373,7 +394,7 @@ impl Network {
         let gpu = &self.gpu;
         let mut list = Vec::new();
         match (shape, laid) {
-            (Stage::Conv(conv), Laid::Conv { kernel, bias, input, output, code }) => {
+            (Stage::Conv(conv), Laid::Conv { kernel, bias, input, output, code, .. }) => {
                 let d_y = needed(output.gradient.as_ref())?;
                 let targets = [&self.learned[*kernel], &self.learned[*bias]];
                 let [into_kernel, into_bias] = targets.map(|l| l.parts.as_ref().or(l.gradient.as_ref()));
@@ -386,8 +407,7 @@ impl Network {
                     }
                 }
                 if !is_first {
-                    let d_x = needed(input.gradient.as_ref())?;
-                    list.push(conv.backward_data(gpu, d_y, code, &self.learned[*kernel].weights, d_x)?);
+                    list.extend(self.backward_data(conv, laid)?);
                 }
             }
             (Stage::Dense(dense), Laid::Dense { kernel, bias, input, output, .. }) => {
@@ -408,6 +428,21 @@ impl Network {
             _ => {}
         }
         Ok(list)
+    }
+}
+
+impl Network {
+    /// The gradient of a convolution's input.
+    pub(super) fn backward_data(&self, conv: &Conv, laid: &Laid) -> Result<Vec<Dispatch>, ModelError> {
+        let Laid::Conv { kernel, input, output, code, filters, .. } = laid else { return Ok(Vec::new()) };
+        let (gpu, weights) = (&self.gpu, &self.learned[*kernel].weights);
+        let (d_y, d_x) = (needed(output.gradient.as_ref())?, needed(input.gradient.as_ref())?);
+        Ok(match (Winograd::of(gpu, conv), filters, &self.tiles) {
+            (Some(fast), Some(filters), Some(tiles)) => {
+                fast.backward_data(gpu, [d_y, code, weights], d_x, [filters, tiles])?
+            }
+            _ => vec![conv.backward_data(gpu, d_y, code, weights, d_x)?],
+        })
     }
 }
 

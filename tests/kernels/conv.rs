@@ -1,7 +1,7 @@
 //! Convolution, ReLU, pooling and their gradients.
 
 use glowworm::gpu::{Body, Gpu};
-use glowworm::kernels::conv::Conv;
+use glowworm::kernels::conv::{Conv, Winograd};
 use glowworm::kernels::reduce::Reduce;
 use glowworm::model::Layout;
 
@@ -301,6 +301,94 @@ fn forward_and_gradients_are_exact_on_whole_numbers_and_close_on_others() {
                 check_forward(&gpu, &p, &data, exact);
                 check_backward(&gpu, &p, &data, exact);
             }
+        }
+    }
+}
+
+/// Winograd's sums cancel more than direct ones: some times the tolerance, and near ties may go to either pixel.
+fn check_winograd(gpu: &Gpu, p: &Problem, data: &Data) {
+    let shape = p.shape();
+    let Some(winograd) = Winograd::of(gpu, &shape) else { return };
+    let name = format!("winograd {p:?}");
+    let filters = output(gpu, winograd.filters_bytes() as usize / 4);
+    let tiles = output(gpu, winograd.tiles_bytes() as usize / 4);
+    let weights = input(gpu, &p.layout().pack(&f32s(&data.w)));
+    let bias = input(gpu, &Layout::Bias { outputs: p.outputs as u32 }.pack(&f32s(&data.b)));
+    let x = input(gpu, &to_quads(&data.x, p.x(), 1));
+    let y_shape = p.y(p.images);
+    let (y_len, code_len) = (quad_len(y_shape, p.border), quad_len(y_shape, 0) / 4);
+    let (y, code) = (output(gpu, y_len), output(gpu, code_len));
+    run(gpu, winograd.forward(gpu, [&x, &weights, &bias], [&y, &code], [&filters, &tiles]).expect("sizes fit"));
+    let got: Vec<f32> = read_words(gpu, &y, y_len).into_iter().map(f32::from_bits).collect();
+    let z = convolve(p, &data.x, &data.w, &data.b);
+    let (expected, codes) = pool(p, &z);
+    assert_close(&name, &from_quads(&got, y_shape, p.border), &expected, 36 * p.inputs);
+    let differ = read_words(gpu, &code, code_len).iter().zip(packed_codes(p, &codes)).filter(|(a, b)| *a != b).count();
+    assert!(differ * 1000 <= code_len, "{name}: {differ} of {code_len} codes differ");
+
+    let packed = words(gpu, &packed_codes(p, &codes));
+    let d_y = input(gpu, &to_quads(&data.d_y, p.y(p.rows()), 0));
+    let x_shape = [p.rows(), p.height, p.width, p.inputs];
+    let d_x = output(gpu, quad_len(x_shape, 0));
+    run(gpu, winograd.backward_data(gpu, [&d_y, &packed, &weights], &d_x, [&filters, &tiles]).expect("sizes fit"));
+    let got = from_quads(&read(gpu, &d_x, quad_len(x_shape, 0)), x_shape, 0);
+    let d_z = unpool(p, p.rows(), &data.d_y, &codes);
+    assert_close(
+        &format!("{name} backward"),
+        &got,
+        &within_tiles(p, backward_data(p, &d_z, &data.w, p.rows())),
+        36 * p.outputs,
+    );
+}
+
+/// Winograd's errors go by the largest terms of a tile of 4x4 pixels and its surroundings, not by each pixel's own.
+fn within_tiles(p: &Problem, mut sums: Sums) -> Sums {
+    let size = p.height * p.width * p.inputs;
+    for plane in sums.magnitude.chunks_mut(size) {
+        let most = plane.iter().copied().fold(0.0, f64::max);
+        plane.fill(most);
+    }
+    sums
+}
+
+#[test]
+fn winograd_agrees_with_the_direct_sum() {
+    for gpu in bodies() {
+        let mut random = Random::new(5);
+        let problem = |images, height, width, inputs, outputs, border, shared| Problem {
+            images,
+            height,
+            width,
+            inputs,
+            outputs,
+            border,
+            shared,
+        };
+        let problems = [
+            problem(1, 4, 4, 16, 16, 0, 1),
+            problem(2, 8, 8, 16, 20, 1, 1),
+            problem(1, 2, 3, 17, 33, 1, 3),
+            problem(3, 7, 10, 20, 36, 0, 2),
+            problem(2, 13, 5, 36, 17, 1, 1),
+            // More planes than a chunk holds, and wide enough to fill several groups.
+            problem(15, 40, 36, 24, 16, 1, 1),
+        ];
+        for p in problems {
+            check_winograd(&gpu, &p, &Data::new(&p, &mut random, false));
+        }
+    }
+}
+
+#[test]
+fn broken_winograd_is_caught() {
+    let p = Problem { images: 1, height: 8, width: 8, inputs: 16, outputs: 16, border: 0, shared: 1 };
+    let data = Data::new(&p, &mut Random::new(6), false);
+    for gpu in bodies().into_iter().filter(|gpu| gpu.body() == Body::Lanes) {
+        for edit in
+            [("- 5.0 * s.d + s.f", "- 5.0 * s.d + s.e"), ("vec4(1.0, -2.0, 4.0, -8.0)", "vec4(1.0, -2.0, 4.0, 8.0)")]
+        {
+            let broken = gpu.with_edit(edit.0, edit.1);
+            assert_caught("winograd", std::panic::AssertUnwindSafe(|| check_winograd(&broken, &p, &data)));
         }
     }
 }

@@ -1,0 +1,354 @@
+// Winograd's F(4x4, 3x3) (Lavin, Gray 2015) for software adapters with subgroups of 8: 36 multiplications for 16 pixels
+// where the direct sum takes 144. Two steps: tiles of 6x6 pixels are transformed to v, once; then, position by position,
+// products with the transformed weights u are summed over the channels and folded at once into the tile's 4x4 pixels.
+//
+//   v  [36 positions][quads][tiles of the chunk, rounded up to 16]   quads of x forward, of the gradient backward
+//   u  [36 positions][in_quads][out_quads*4]    forward: vec4 over 4 input channels
+//      [36 positions][out_quads][in_quads*4]    backward: vec4 over 4 output channels, kernels turned around
+//
+// Tiles are numbered through the planes (images, or rows of the gradient) first .. first + count, row by row.
+
+@group(0) @binding(11) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(12) var<storage, read> transformed: array<vec4<f32>>;       // v, as the products read it
+@group(0) @binding(13) var<storage, read_write> u: array<vec4<f32>>;
+@group(0) @binding(14) var<storage, read> filters: array<vec4<f32>>;           // u, as the products read it
+
+struct Six { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>, f: vec4<f32> }
+
+// Row r of G times a column of three taps.
+fn spread(r: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>) -> vec4<f32> {
+    switch r {
+        case 0u: { return a / 4.0; }
+        case 1u: { return (a + b + c) / -6.0; }
+        case 2u: { return (a - b + c) / -6.0; }
+        case 3u: { return a / 24.0 + b / 12.0 + c / 6.0; }
+        case 4u: { return a / 24.0 - b / 12.0 + c / 6.0; }
+        default: { return c; }
+    }
+}
+
+// The nine taps, transformed: u = G w G^T; `quads` and `columns` are those of u.
+fn store_filter(
+    t0: vec4<f32>, t1: vec4<f32>, t2: vec4<f32>, t3: vec4<f32>, t4: vec4<f32>,
+    t5: vec4<f32>, t6: vec4<f32>, t7: vec4<f32>, t8: vec4<f32>, quads: u32, columns: u32, quad: u32, column: u32,
+) {
+    for (var r = 0u; r < 6u; r++) {
+        let a = spread(r, t0, t3, t6);
+        let b = spread(r, t1, t4, t7);
+        let c = spread(r, t2, t5, t8);
+        for (var k = 0u; k < 6u; k++) {
+            u[((r * 6u + k) * quads + quad) * columns + column] = spread(k, a, b, c);
+        }
+    }
+}
+
+// Grid: (out_quads*4/8, in_quads).
+@compute @workgroup_size(8)
+fn filters_forward(@builtin(global_invocation_id) id: vec3<u32>) {
+    let outputs = conv.out_quads * 4u;
+    if id.x >= outputs {
+        return;
+    }
+    let at = id.y * 9u * outputs + id.x;
+    store_filter(
+        weights[at], weights[at + outputs], weights[at + 2u * outputs],
+        weights[at + 3u * outputs], weights[at + 4u * outputs], weights[at + 5u * outputs],
+        weights[at + 6u * outputs], weights[at + 7u * outputs], weights[at + 8u * outputs],
+        conv.in_quads, outputs, id.y, id.x,
+    );
+}
+
+// What four output channels, from this column on, have for one input channel.
+fn across(at: u32, channel: u32) -> vec4<f32> {
+    return vec4(weights[at][channel], weights[at + 1u][channel], weights[at + 2u][channel], weights[at + 3u][channel]);
+}
+
+// The kernels turned by 180 degrees, outputs and inputs exchanged. Grid: (in_quads*4/8, out_quads).
+@compute @workgroup_size(8)
+fn filters_backward(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= conv.in_quads * 4u {
+        return;
+    }
+    let outputs = conv.out_quads * 4u;
+    let at = id.x / 4u * 9u * outputs + id.y * 4u;
+    let channel = id.x % 4u;
+    store_filter(
+        across(at + 8u * outputs, channel), across(at + 7u * outputs, channel), across(at + 6u * outputs, channel),
+        across(at + 5u * outputs, channel), across(at + 4u * outputs, channel), across(at + 3u * outputs, channel),
+        across(at + 2u * outputs, channel), across(at + outputs, channel), across(at, channel),
+        conv.out_quads, conv.in_quads * 4u, id.y, id.x,
+    );
+}
+
+struct Place { plane: u32, row: u32, column: u32 }
+
+fn tile_columns() -> u32 {
+    return (conv.width + 3u) / 4u;
+}
+fn tiles_of_plane() -> u32 {
+    return (conv.height + 3u) / 4u * tile_columns();
+}
+fn tile_pitch() -> u32 {
+    return (conv.count * tiles_of_plane() + 15u) & ~15u;
+}
+// The last tile stands in for those beyond it.
+fn place(tile: u32) -> Place {
+    let t = min(tile, conv.count * tiles_of_plane() - 1u);
+    let within = t % tiles_of_plane();
+    return Place(conv.first + t / tiles_of_plane(), within / tile_columns(), within % tile_columns());
+}
+
+// B^T times a column of six.
+fn transform(s: Six) -> Six {
+    return Six(
+        4.0 * s.a - 5.0 * s.c + s.e,
+        s.d + s.e - 4.0 * (s.b + s.c),
+        s.e - s.d + 4.0 * (s.b - s.c),
+        s.e - s.c + 2.0 * (s.d - s.b),
+        s.e - s.c - 2.0 * (s.d - s.b),
+        4.0 * s.b - 5.0 * s.d + s.f,
+    );
+}
+
+fn store_row(s: Six, at: u32, step: u32) {
+    v[at] = s.a;
+    v[at + step] = s.b;
+    v[at + 2u * step] = s.c;
+    v[at + 3u * step] = s.d;
+    v[at + 4u * step] = s.e;
+    v[at + 5u * step] = s.f;
+}
+
+// From six transformed rows: v = B^T d B of one tile and quad.
+fn store_tile(r0: Six, r1: Six, r2: Six, r3: Six, r4: Six, r5: Six, quads: u32, quad: u32, tile: u32) {
+    let ca = transform(Six(r0.a, r1.a, r2.a, r3.a, r4.a, r5.a));
+    let cb = transform(Six(r0.b, r1.b, r2.b, r3.b, r4.b, r5.b));
+    let cc = transform(Six(r0.c, r1.c, r2.c, r3.c, r4.c, r5.c));
+    let cd = transform(Six(r0.d, r1.d, r2.d, r3.d, r4.d, r5.d));
+    let ce = transform(Six(r0.e, r1.e, r2.e, r3.e, r4.e, r5.e));
+    let cf = transform(Six(r0.f, r1.f, r2.f, r3.f, r4.f, r5.f));
+    let pitch = tile_pitch();
+    if tile >= pitch {
+        return;
+    }
+    let step = quads * pitch;
+    let at = quad * pitch + tile;
+    store_row(Six(ca.a, cb.a, cc.a, cd.a, ce.a, cf.a), at, step);
+    store_row(Six(ca.b, cb.b, cc.b, cd.b, ce.b, cf.b), at + 6u * step, step);
+    store_row(Six(ca.c, cb.c, cc.c, cd.c, ce.c, cf.c), at + 12u * step, step);
+    store_row(Six(ca.d, cb.d, cc.d, cd.d, ce.d, cf.d), at + 18u * step, step);
+    store_row(Six(ca.e, cb.e, cc.e, cd.e, ce.e, cf.e), at + 24u * step, step);
+    store_row(Six(ca.f, cb.f, cc.f, cd.f, ce.f, cf.f), at + 30u * step, step);
+}
+
+// Six pixels of a row of x; beyond the picture the zero border stands in.
+fn x_row(plane: u32, row: u32, column: u32) -> Six {
+    let pitch = conv.width + 2u;
+    let last = pitch - 1u - column;
+    let at = (plane * (conv.height + 2u) + min(row, conv.height + 1u)) * pitch + column;
+    return Six(x[at], x[at + 1u], x[at + min(2u, last)], x[at + min(3u, last)], x[at + min(4u, last)], x[at + min(5u, last)]);
+}
+
+// Grid: (tiles/8 over x and y; in_quads).
+@compute @workgroup_size(8)
+fn transform_x(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let tile = id.x + id.y * groups.x * 8u;
+    let p = place(tile);
+    let plane = p.plane * conv.in_quads + id.z;
+    let row = p.row * 4u;
+    let column = p.column * 4u;
+    store_tile(
+        transform(x_row(plane, row, column)), transform(x_row(plane, row + 1u, column)),
+        transform(x_row(plane, row + 2u, column)), transform(x_row(plane, row + 3u, column)),
+        transform(x_row(plane, row + 4u, column)), transform(x_row(plane, row + 5u, column)),
+        conv.in_quads, id.z, tile,
+    );
+}
+
+// Upper and lower row of dz in four neighbouring windows: the six columns from the right half of the first.
+fn upper(a: Pooled, b: Pooled, c: Pooled, d: Pooled) -> Six {
+    return Six(unpool(a, 1u), unpool(b, 0u), unpool(b, 1u), unpool(c, 0u), unpool(c, 1u), unpool(d, 0u));
+}
+fn lower(a: Pooled, b: Pooled, c: Pooled, d: Pooled) -> Six {
+    return Six(unpool(a, 3u), unpool(b, 2u), unpool(b, 3u), unpool(c, 2u), unpool(c, 3u), unpool(d, 2u));
+}
+
+// Grid: (tiles/8 over x and y; out_quads).
+@compute @workgroup_size(8)
+fn transform_gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let tile = id.x + id.y * groups.x * 8u;
+    let p = place(tile);
+    let size = conv.height / 2u * (conv.width / 2u);
+    let start = planes(p.plane);
+    let at = Planes(start.d_y + id.z * size, start.won + id.z * size);
+    let row = i32(p.row) * 2;
+    let column = i32(p.column) * 2;
+    let a0 = pooled(at, row - 1, column - 1);
+    let a1 = pooled(at, row - 1, column);
+    let a2 = pooled(at, row - 1, column + 1);
+    let a3 = pooled(at, row - 1, column + 2);
+    let b0 = pooled(at, row, column - 1);
+    let b1 = pooled(at, row, column);
+    let b2 = pooled(at, row, column + 1);
+    let b3 = pooled(at, row, column + 2);
+    let c0 = pooled(at, row + 1, column - 1);
+    let c1 = pooled(at, row + 1, column);
+    let c2 = pooled(at, row + 1, column + 1);
+    let c3 = pooled(at, row + 1, column + 2);
+    let d0 = pooled(at, row + 2, column - 1);
+    let d1 = pooled(at, row + 2, column);
+    let d2 = pooled(at, row + 2, column + 1);
+    let d3 = pooled(at, row + 2, column + 2);
+    store_tile(
+        transform(lower(a0, a1, a2, a3)), transform(upper(b0, b1, b2, b3)), transform(lower(b0, b1, b2, b3)),
+        transform(upper(c0, c1, c2, c3)), transform(lower(c0, c1, c2, c3)), transform(upper(d0, d1, d2, d3)),
+        conv.out_quads, id.z, tile,
+    );
+}
+
+// The vectors of lanes 0 to 3, and of lanes 4 to 7, as columns.
+fn four(w: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4(subgroupBroadcast(w, 0u), subgroupBroadcast(w, 1u), subgroupBroadcast(w, 2u), subgroupBroadcast(w, 3u));
+}
+fn next_four(w: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4(subgroupBroadcast(w, 4u), subgroupBroadcast(w, 5u), subgroupBroadcast(w, 6u), subgroupBroadcast(w, 7u));
+}
+
+// A matrix holds 16 channels of one pixel. Four pixels of a row, four rows of a tile.
+struct Row { p0: mat4x4<f32>, p1: mat4x4<f32>, p2: mat4x4<f32>, p3: mat4x4<f32> }
+struct Tile { r0: Row, r1: Row, r2: Row, r3: Row }
+
+// Columns of A^T.
+const inverse = array<vec4<f32>, 6>(
+    vec4(1.0, 0.0, 0.0, 0.0), vec4(1.0, 1.0, 1.0, 1.0), vec4(1.0, -1.0, 1.0, -1.0),
+    vec4(1.0, 2.0, 4.0, 8.0), vec4(1.0, -2.0, 4.0, -8.0), vec4(0.0, 0.0, 0.0, 1.0));
+
+fn widen(z: Row, m: mat4x4<f32>, k: vec4<f32>) -> Row {
+    return Row(z.p0 + k.x * m, z.p1 + k.y * m, z.p2 + k.z * m, z.p3 + k.w * m);
+}
+fn add(a: Row, k: f32, b: Row) -> Row {
+    return Row(a.p0 + k * b.p0, a.p1 + k * b.p1, a.p2 + k * b.p2, a.p3 + k * b.p3);
+}
+fn deepen(t: Tile, z: Row, k: vec4<f32>) -> Tile {
+    return Tile(add(t.r0, k.x, z), add(t.r1, k.y, z), add(t.r2, k.z, z), add(t.r3, k.w, z));
+}
+
+// One quad of a tile's pixels, row by row. Stores are dear to compile: they stand in loops with bounds that a compiler
+// does not know, lest it write them out sixteen times over.
+fn pixels_of(t: Tile, o: u32) -> array<vec4<f32>, 16> {
+    return array<vec4<f32>, 16>(
+        t.r0.p0[o], t.r0.p1[o], t.r0.p2[o], t.r0.p3[o], t.r1.p0[o], t.r1.p1[o], t.r1.p2[o], t.r1.p3[o],
+        t.r2.p0[o], t.r2.p1[o], t.r2.p2[o], t.r2.p3[o], t.r3.p0[o], t.r3.p1[o], t.r3.p2[o], t.r3.p3[o],
+    );
+}
+
+fn pool_window(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, image: u32, quad: u32, row: u32, column: u32) {
+    if row < conv.height / 2u && column < conv.width / 2u {
+        pool(a, b, c, d, image, quad, row, column);
+    }
+}
+
+fn finish_forward(t: Tile, tile: u32, first: u32) {
+    if tile >= conv.count * tiles_of_plane() {
+        return;
+    }
+    let p = place(tile);
+    let row = p.row * 2u;
+    let column = p.column * 2u;
+    for (var o = 0u; o < min(4u, conv.out_quads - first); o++) {
+        let quad = first + o;
+        pool_window(t.r0.p0[o], t.r0.p1[o], t.r1.p0[o], t.r1.p1[o], p.plane, quad, row, column);
+        pool_window(t.r0.p2[o], t.r0.p3[o], t.r1.p2[o], t.r1.p3[o], p.plane, quad, row, column + 1u);
+        pool_window(t.r2.p0[o], t.r2.p1[o], t.r3.p0[o], t.r3.p1[o], p.plane, quad, row + 1u, column);
+        pool_window(t.r2.p2[o], t.r2.p3[o], t.r3.p2[o], t.r3.p3[o], p.plane, quad, row + 1u, column + 1u);
+    }
+}
+
+struct Two { first: Tile, second: Tile }
+
+// The sums over all quads for two tiles, 8 apart, of 16 channels from quad `first` on.
+fn product(tile: u32, lane: u32, first: u32, quads: u32, columns: u32) -> Two {
+    let pitch = tile_pitch();
+    let low = min(first * 4u + lane, columns - 1u);
+    let high = min(first * 4u + 8u + lane, columns - 1u);
+    var folds = inverse;
+    var at = min(tile, pitch - 16u + lane);
+    var filter_at = 0u;
+    var t0 = Tile();
+    var t1 = Tile();
+    for (var r = 0u; r < 6u; r++) {
+        var z0 = Row();
+        var z1 = Row();
+        for (var c = 0u; c < 6u; c++) {
+            var m0 = mat4x4<f32>();
+            var m1 = mat4x4<f32>();
+            for (var q = 0u; q < quads; q++) {
+                let v0 = transformed[at];
+                let v1 = transformed[at + 8u];
+                let w0 = filters[filter_at + low];
+                let w1 = filters[filter_at + high];
+                let a = four(w0);
+                m0[0] += v0 * a; m1[0] += v1 * a;
+                let b = next_four(w0);
+                m0[1] += v0 * b; m1[1] += v1 * b;
+                let d = four(w1);
+                m0[2] += v0 * d; m1[2] += v1 * d;
+                let e = next_four(w1);
+                m0[3] += v0 * e; m1[3] += v1 * e;
+                at += pitch;
+                filter_at += columns;
+            }
+            z0 = widen(z0, m0, folds[c]);
+            z1 = widen(z1, m1, folds[c]);
+        }
+        t0 = deepen(t0, z0, folds[r]);
+        t1 = deepen(t1, z1, folds[r]);
+    }
+    return Two(t0, t1);
+}
+
+// A lane owns two tiles of 16 output channels. Grid: (tiles/16 over x and y; out_quads/4), rounded up.
+@compute @workgroup_size(8)
+fn forward(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let lane = local.x & 7u;
+    let tile = (group.x + group.y * groups.x) * 16u + lane;
+    let sums = product(tile, lane, group.z * 4u, conv.in_quads, conv.out_quads * 4u);
+    finish_forward(sums.first, tile, group.z * 4u);
+    finish_forward(sums.second, tile + 8u, group.z * 4u);
+}
+
+fn finish_backward(t: Tile, tile: u32, first: u32) {
+    if tile >= conv.count * tiles_of_plane() {
+        return;
+    }
+    let p = place(tile);
+    let top = p.row * 4u;
+    let left = p.column * 4u;
+    for (var i = 0u; i < min(4u, conv.in_quads - first); i++) {
+        let plane = p.plane * conv.in_quads + first + i;
+        var pixels = pixels_of(t, i);
+        for (var row = top; row < min(top + 4u, conv.height); row++) {
+            for (var column = left; column < min(left + 4u, conv.width); column++) {
+                d_x[(plane * conv.height + row) * conv.width + column] = pixels[(row - top) * 4u + column - left];
+            }
+        }
+    }
+}
+
+// A lane owns two tiles of 16 input channels. Grid: (tiles/16 over x and y; in_quads/4), rounded up.
+@compute @workgroup_size(8)
+fn backward_data(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let lane = local.x & 7u;
+    let tile = (group.x + group.y * groups.x) * 16u + lane;
+    let sums = product(tile, lane, group.z * 4u, conv.out_quads, conv.in_quads * 4u);
+    finish_backward(sums.first, tile, group.z * 4u);
+    finish_backward(sums.second, tile + 8u, group.z * 4u);
+}

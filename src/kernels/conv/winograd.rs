@@ -1,0 +1,162 @@
+//! Convolutions by Winograd's F(4×4, 3×3) (Lavin, Gray 2015): a quarter of the multiplications, where there are channels
+//! enough to pay for the transforms. For adapters of the lane body; errors are some 4e-6 of the largest value.
+
+use super::{Conv, SHARED};
+use crate::gpu::{Body, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid};
+use crate::kernels::{QUAD, check_sizes};
+
+const SOURCE: Source =
+    Source { name: "conv/winograd.wgsl", parts: &[SHARED, include_str!("../../../shaders/conv/winograd.wgsl")] };
+
+/// Transformed tiles of as many planes as fit this are worked on at a time: they stay in a CPU's caches, and a batch of
+/// large pictures does not ask for a binding beyond the adapter's limit.
+const CHUNK_BYTES: u64 = 4 << 20;
+
+/// Fewer quads of channels than this, on either side, are faster summed directly.
+const LEAST_QUADS: u32 = 4;
+
+/// A convolution's shapes, worked on in chunks of planes.
+#[derive(Clone, Copy, Debug)]
+pub struct Winograd(Conv);
+
+impl Winograd {
+    /// The convolution by Winograd's way, if the adapter takes the lane body and the shapes are worth it.
+    pub fn of(gpu: &Gpu, conv: &Conv) -> Option<Winograd> {
+        let winograd = Winograd(*conv);
+        let worth = gpu.body() == Body::Lanes && conv.in_quads.min(conv.out_quads) >= LEAST_QUADS;
+        (worth && winograd.tiles_bytes() <= gpu.max_tensor_bytes()).then_some(winograd)
+    }
+
+    fn tiles_of_plane(&self) -> u64 {
+        u64::from(self.0.height.div_ceil(4)) * u64::from(self.0.width.div_ceil(4))
+    }
+
+    fn bytes_of(&self, planes: u64, quads: u32) -> u64 {
+        36 * u64::from(quads) * (planes * self.tiles_of_plane()).next_multiple_of(16) * QUAD
+    }
+
+    /// Planes in a chunk.
+    fn planes(&self, quads: u32) -> u32 {
+        (CHUNK_BYTES / self.bytes_of(1, quads).max(1)).clamp(1, u64::from(self.0.rows.max(self.0.images))) as u32
+    }
+
+    /// Bytes of the transformed tiles of a chunk, in either direction.
+    pub fn tiles_bytes(&self) -> u64 {
+        [self.0.in_quads, self.0.out_quads]
+            .map(|quads| self.bytes_of(u64::from(self.planes(quads)), quads))
+            .into_iter()
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Bytes of the transformed weights.
+    pub fn filters_bytes(&self) -> u64 {
+        4 * self.0.weights_bytes()
+    }
+
+    fn filters(
+        &self,
+        gpu: &Gpu,
+        entry: &'static str,
+        weights: &Buffer,
+        filters: &Buffer,
+    ) -> Result<Dispatch, GpuError> {
+        let grid = match entry {
+            "filters_forward" => [self.0.out_quads.div_ceil(2), self.0.in_quads, 1],
+            _ => [self.0.in_quads.div_ceil(2), self.0.out_quads, 1],
+        };
+        gpu.kernel(SOURCE, entry)?.bind(gpu, ("conv", &self.0), &[("weights", weights), ("u", filters)], grid)
+    }
+
+    /// Calls `dispatches(chunk, grid for transforms, grid for products)` for every chunk of `planes`.
+    fn chunked(
+        &self,
+        planes: u32,
+        quads: u32,
+        mut dispatches: impl FnMut(&Conv, [u32; 2], [u32; 2]) -> Result<[Dispatch; 2], GpuError>,
+    ) -> Result<Vec<Dispatch>, GpuError> {
+        let mut list = Vec::new();
+        let each = self.planes(quads);
+        for first in (0..planes).step_by(each as usize) {
+            let chunk = Conv { first, count: each.min(planes - first), ..self.0 };
+            let tiles = u64::from(chunk.count) * self.tiles_of_plane();
+            let grid = |items: u64, own: u32| {
+                let [x, y, _] = linear_grid(items, own);
+                [x, y]
+            };
+            list.extend(dispatches(&chunk, grid(tiles.next_multiple_of(16), 8), grid(tiles, 16))?);
+        }
+        Ok(list)
+    }
+
+    /// y and code from x, as [`Conv::forward`]. `filters` and `tiles` are scratch, of [`Self::filters_bytes`] and
+    /// [`Self::tiles_bytes`].
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if a buffer is too small for the shapes.
+    pub fn forward(
+        &self,
+        gpu: &Gpu,
+        [x, weights, bias]: [&Buffer; 3],
+        [y, code]: [&Buffer; 2],
+        [filters, tiles]: [&Buffer; 2],
+    ) -> Result<Vec<Dispatch>, GpuError> {
+        let conv = &self.0;
+        let needs = [
+            ("x", x, conv.x_bytes()),
+            ("weights", weights, conv.weights_bytes()),
+            ("bias", bias, u64::from(conv.bias_bytes())),
+            ("y", y, conv.y_bytes()),
+            ("code", code, conv.code_bytes()),
+            ("u", filters, self.filters_bytes()),
+            ("v", tiles, self.tiles_bytes()),
+        ];
+        check_sizes("winograd forward", &needs)?;
+        let mut list = vec![self.filters(gpu, "filters_forward", weights, filters)?];
+        list.extend(self.chunked(conv.images, conv.in_quads, |chunk, transform, product| {
+            let transform = [transform[0], transform[1], conv.in_quads];
+            let product = [product[0], product[1], conv.out_quads.div_ceil(4)];
+            let outputs = [("transformed", tiles), ("filters", filters), ("bias", bias), ("y", y), ("code", code)];
+            Ok([
+                gpu.kernel(SOURCE, "transform_x")?.bind(gpu, ("conv", chunk), &[("x", x), ("v", tiles)], transform)?,
+                gpu.kernel(SOURCE, "forward")?.bind(gpu, ("conv", chunk), &outputs, product)?,
+            ])
+        })?);
+        Ok(list)
+    }
+
+    /// d_x from d_y, as [`Conv::backward_data`].
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if a buffer is too small for the shapes.
+    pub fn backward_data(
+        &self,
+        gpu: &Gpu,
+        [d_y, code, weights]: [&Buffer; 3],
+        d_x: &Buffer,
+        [filters, tiles]: [&Buffer; 2],
+    ) -> Result<Vec<Dispatch>, GpuError> {
+        let conv = &self.0;
+        let needs = [
+            ("d_y", d_y, conv.d_y_bytes()),
+            ("code", code, conv.code_bytes()),
+            ("weights", weights, conv.weights_bytes()),
+            ("d_x", d_x, conv.d_x_bytes()),
+            ("u", filters, self.filters_bytes()),
+            ("v", tiles, self.tiles_bytes()),
+        ];
+        check_sizes("winograd backward_data", &needs)?;
+        let mut list = vec![self.filters(gpu, "filters_backward", weights, filters)?];
+        list.extend(self.chunked(conv.rows, conv.out_quads, |chunk, transform, product| {
+            let transform = [transform[0], transform[1], conv.out_quads];
+            let product = [product[0], product[1], conv.in_quads.div_ceil(4)];
+            let inputs = [("d_y", d_y), ("won", code), ("v", tiles)];
+            let outputs = [("transformed", tiles), ("filters", filters), ("d_x", d_x)];
+            Ok([
+                gpu.kernel(SOURCE, "transform_gradient")?.bind(gpu, ("conv", chunk), &inputs, transform)?,
+                gpu.kernel(SOURCE, "backward_data")?.bind(gpu, ("conv", chunk), &outputs, product)?,
+            ])
+        })?);
+        Ok(list)
+    }
+}
