@@ -1,5 +1,5 @@
 // Convolution 3x3 "same", bias, ReLU and 2x2 max pooling in one kernel, and its gradients.
-// This file holds what the two bodies, conv/tiles.wgsl and conv/lanes.wgsl, and conv/winograd.wgsl share.
+// This file holds what the two bodies, conv/tiles.wgsl and conv/lanes.wgsl, share.
 //
 // Channels travel in quads: an activation is [image][channel/4][row][column] vec4, padded with zero channels.
 //   x        [images][in_quads][height+2][width+2]     with a zero border of 1
@@ -22,7 +22,7 @@ struct Conv {
     y_border: u32,
     chunk: u32,      // windows whose weight gradients one invocation sums
     chunks: u32,
-    first: u32,      // planes (images, or rows of the gradient) that conv/winograd.wgsl works on at a time
+    first: u32,      // planes (images, or rows of the gradient) that conv/lanes/winograd.wgsl works on at a time
     count: u32,
 }
 

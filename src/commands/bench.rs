@@ -75,6 +75,18 @@ fn noise(count: usize) -> Vec<u8> {
     (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
+/// Times of the same kernel added up, in the order of their first places; layers and chunks of a batch repeat them.
+fn merged(kernels: &[(String, f64)]) -> Vec<(String, f64)> {
+    let mut all: Vec<(String, usize, f64)> = Vec::new();
+    for (label, seconds) in kernels {
+        match all.iter_mut().find(|(name, ..)| name == label) {
+            Some((_, count, sum)) => (*count, *sum) = (*count + 1, *sum + seconds),
+            None => all.push((label.clone(), 1, *seconds)),
+        }
+    }
+    all.into_iter().map(|(label, count, sum)| (format!("{label} x {count}"), sum)).collect()
+}
+
 fn steps(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec) -> Result<Vec<Timed>, CommandError> {
     let (batch, side) = (args.batch_size, args.image_size);
     fit(gpu, spec, batch, true)?;
@@ -142,13 +154,14 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
             f64::from(timed.images) / timed.seconds,
             side = args.image_size,
         );
+        let kernels = merged(&timed.kernels);
         let total: f64 = timed.kernels.iter().map(|(_, seconds)| seconds).sum();
-        let small = timed.kernels.iter().filter(|(_, seconds)| *seconds < 0.01 * total);
+        let small = kernels.iter().filter(|(_, seconds)| *seconds < 0.01 * total);
         let (count, rest) = small.fold((0, 0.0), |(count, sum), (_, seconds)| (count + 1, sum + seconds));
-        for (label, seconds) in timed.kernels.iter().filter(|(_, seconds)| *seconds >= 0.01 * total) {
-            println!("    {label:36} {:9.2} ms {:5.1} %", 1e3 * seconds, 100.0 * seconds / total);
+        for (label, seconds) in kernels.iter().filter(|(_, seconds)| *seconds >= 0.01 * total) {
+            println!("    {label:44} {:9.2} ms {:5.1} %", 1e3 * seconds, 100.0 * seconds / total);
         }
-        println!("    {:36} {:9.2} ms {:5.1} %\n", format!("{count} smaller ones"), 1e3 * rest, 100.0 * rest / total);
+        println!("    {:44} {:9.2} ms {:5.1} %\n", format!("{count} smaller ones"), 1e3 * rest, 100.0 * rest / total);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::CommandError;
 use super::heatmaps::{self, DrawingArgs};
 use super::pictures::{Answered, PictureArgs, SamplingArgs};
-use crate::explain::{Concentration, ExplainOptions, concentration};
+use crate::explain::{Concentration, ExplainOptions, Part, concentration};
 use crate::report::heatmap::{self, Colours, Figure, Panel, Row};
 use crate::report::{Output, progress};
 
@@ -85,9 +85,9 @@ fn means(args: &ExplainArgs, asked: &Answered, options: ExplainOptions) -> Resul
 }
 
 /// What to tell the user of the place where a class's evidence lies.
-fn sentence(class: &str, found: &Concentration) -> String {
+fn sentence(class: &str, found: &Concentration, size: (usize, usize)) -> String {
     let share = 100.0 * found.share;
-    let region = mask_of(found).map_or(String::new(), |mask| format!(" (--mask {mask} blanks it)"));
+    let region = mask_of(found, size).map_or(String::new(), |mask| format!(" (--mask {mask} blanks it)"));
     if found.is_outsized() {
         format!(
             "{class}: {share:.0} % of the evidence lies in {found} of the picture: the network may be reading a label or a \
@@ -102,12 +102,10 @@ fn sentence(class: &str, found: &Concentration) -> String {
 }
 
 /// The region as `--mask` takes it; a frame is none.
-fn mask_of(found: &Concentration) -> Option<String> {
+fn mask_of(found: &Concentration, (height, width): (usize, usize)) -> Option<String> {
     let [[top, bottom], [left, right]] = found.rectangle;
-    let height = (bottom - top) as f64 / found.extent[0];
-    let width = (right - left) as f64 / found.extent[1];
-    let share = |v: usize, side: f64| format!("{}", (1e4 * v as f64 / side).round() / 1e4);
-    (found.part != crate::explain::Part::Frame)
+    let share = |v: usize, side: usize| format!("{}", (1e4 * v as f64 / side as f64).round() / 1e4);
+    (found.part != Part::Frame)
         .then(|| [share(left, width), share(top, height), share(right, width), share(bottom, height)].join(","))
 }
 
@@ -151,7 +149,7 @@ fn summarize(args: &ExplainArgs, asked: &Answered, options: ExplainOptions) -> R
 
     if args.json {
         let parts = classes.iter().zip(&found).map(|(class, found)| {
-            json!({ "class": class, "part": found.map(|c| c.to_string()), "mask": found.as_ref().and_then(mask_of),
+            json!({ "class": class, "part": found.map(|c| c.to_string()), "mask": found.and_then(|c| mask_of(&c, size)),
                 "share_of_evidence": found.map(|c| c.share), "share_of_picture": found.map(|c| c.area),
                 "outsized": found.is_some_and(|c| c.is_outsized()) })
         });
@@ -161,7 +159,7 @@ fn summarize(args: &ExplainArgs, asked: &Answered, options: ExplainOptions) -> R
     }
     for (class, found) in classes.iter().zip(&found) {
         match found {
-            Some(found) => println!("{}", sentence(class, found)),
+            Some(found) => println!("{}", sentence(class, found, size)),
             None => println!("{class}: no pixel moves it"),
         }
     }

@@ -11,10 +11,13 @@ use crate::gpu::{Body, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uni
 pub use winograd::Winograd;
 
 const SHARED: &str = include_str!("../../shaders/conv.wgsl");
+const LANE_BODY: &str = include_str!("../../shaders/conv/lanes.wgsl");
 const TILES: Source =
     Source { name: "conv/tiles.wgsl", parts: &[SHARED, include_str!("../../shaders/conv/tiles.wgsl")] };
-const LANES: Source =
-    Source { name: "conv/lanes.wgsl", parts: &[SHARED, include_str!("../../shaders/conv/lanes.wgsl")] };
+const LANES: Source = Source {
+    name: "conv/lanes/direct.wgsl",
+    parts: &[SHARED, LANE_BODY, include_str!("../../shaders/conv/lanes/direct.wgsl")],
+};
 
 uniform_struct! {
     /// The shapes of one layer.

@@ -1,6 +1,7 @@
 //! Which layers there are and in what order: the list ([`NetworkSpec`]), its shapes on the device ([`Shapes`]), the
 //! weights in Keras's layouts ([`Weights`]), and the [`Network`] that lays plans from them.
 
+mod convolution;
 mod error;
 mod explanation;
 mod layout;

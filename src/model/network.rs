@@ -5,7 +5,7 @@ use super::{Layout, ModelError, NetworkSpec, Shapes, Tensor, Weights, fit};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan};
 use crate::kernels::Step;
 use crate::kernels::augment::Sample;
-use crate::kernels::conv::{Conv, Winograd};
+use crate::kernels::conv::Winograd;
 use crate::kernels::optimizer::{Optimizer, Parameter, Rule};
 use crate::kernels::reduce::Reduce;
 use crate::kernels::relu::Relu;
@@ -73,7 +73,7 @@ pub struct Network {
     pub(super) input: Activation,
     pub(super) stages: Vec<Laid>,
     /// Scratch of convolutions by Winograd's way.
-    tiles: Option<Buffer>,
+    pub(super) tiles: Option<Buffer>,
     pub(super) logits: Activation,
     pub(super) learned: Vec<Learned>,
 }
@@ -363,16 +363,8 @@ impl Network {
         let gpu = &self.gpu;
         for (shape, laid) in self.shapes.stages.iter().zip(&self.stages) {
             match (shape, laid) {
-                (Stage::Conv(conv), Laid::Conv { kernel, bias, input, output, code, filters }) => {
-                    let (kernel, bias) = (&self.learned[*kernel].weights, &self.learned[*bias].weights);
-                    let list = match (Winograd::of(gpu, conv), filters, &self.tiles) {
-                        (Some(fast), Some(filters), Some(tiles)) => {
-                            let inputs = [&input.value, kernel, bias];
-                            fast.forward(gpu, inputs, [&output.value, code], [filters, tiles])?
-                        }
-                        _ => vec![conv.forward(gpu, &input.value, kernel, bias, &output.value, code)?],
-                    };
-                    list.into_iter().for_each(|dispatch| plan.push(dispatch));
+                (Stage::Conv(conv), Laid::Conv { .. }) => {
+                    self.convolve(conv, laid)?.into_iter().for_each(|dispatch| plan.push(dispatch));
                 }
                 (Stage::Dense(dense), Laid::Dense { kernel, bias, input, output, partial }) => {
                     let (kernel, bias) = (&self.learned[*kernel].weights, &self.learned[*bias].weights);
@@ -428,21 +420,6 @@ impl Network {
             _ => {}
         }
         Ok(list)
-    }
-}
-
-impl Network {
-    /// The gradient of a convolution's input.
-    pub(super) fn backward_data(&self, conv: &Conv, laid: &Laid) -> Result<Vec<Dispatch>, ModelError> {
-        let Laid::Conv { kernel, input, output, code, filters, .. } = laid else { return Ok(Vec::new()) };
-        let (gpu, weights) = (&self.gpu, &self.learned[*kernel].weights);
-        let (d_y, d_x) = (needed(output.gradient.as_ref())?, needed(input.gradient.as_ref())?);
-        Ok(match (Winograd::of(gpu, conv), filters, &self.tiles) {
-            (Some(fast), Some(filters), Some(tiles)) => {
-                fast.backward_data(gpu, [d_y, code, weights], d_x, [filters, tiles])?
-            }
-            _ => vec![conv.backward_data(gpu, d_y, code, weights, d_x)?],
-        })
     }
 }
 

@@ -18,7 +18,8 @@ fn wgsl_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A body in `shaders/<family>/` is joined to what the bodies share in `shaders/<family>.wgsl`.
+/// A file in a folder is joined to what the folder's files share, which stands beside the folder: `conv/tiles.wgsl` to
+/// `conv.wgsl`, `conv/lanes/direct.wgsl` to `conv.wgsl` and `conv/lanes.wgsl`.
 #[test]
 fn every_shader_is_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
@@ -26,8 +27,7 @@ fn every_shader_is_valid() {
     assert!(files.len() >= 10, "only {} shaders were found", files.len());
     for file in files {
         let mut text = std::fs::read_to_string(&file).expect("it can be read");
-        let folder = file.parent().expect("it lies in a folder");
-        if folder != root {
+        for folder in file.ancestors().skip(1).take_while(|folder| *folder != root) {
             let shared = std::fs::read_to_string(folder.with_extension("wgsl")).expect("the shared part is there");
             text = shared + "\n" + &text;
         }

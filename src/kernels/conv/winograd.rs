@@ -1,12 +1,15 @@
 //! Convolutions by Winograd's F(4×4, 3×3) (Lavin, Gray 2015): a quarter of the multiplications, where there are channels
-//! enough to pay for the transforms. For adapters of the lane body; errors are some 4e-6 of the largest value.
+//! enough to pay for the transforms. For adapters of the lane body. Sums cancel
+//! more than direct ones do; the tests say how much is allowed.
 
-use super::{Conv, SHARED};
+use super::{Conv, LANE_BODY, SHARED};
 use crate::gpu::{Body, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid};
 use crate::kernels::{QUAD, check_sizes};
 
-const SOURCE: Source =
-    Source { name: "conv/winograd.wgsl", parts: &[SHARED, include_str!("../../../shaders/conv/winograd.wgsl")] };
+const SOURCE: Source = Source {
+    name: "conv/lanes/winograd.wgsl",
+    parts: &[SHARED, LANE_BODY, include_str!("../../../shaders/conv/lanes/winograd.wgsl")],
+};
 
 /// Transformed tiles of as many planes as fit this are worked on at a time: they stay in a CPU's caches, and a batch of
 /// large pictures does not ask for a binding beyond the adapter's limit.
@@ -58,14 +61,15 @@ impl Winograd {
         &self,
         gpu: &Gpu,
         entry: &'static str,
-        weights: &Buffer,
-        filters: &Buffer,
+        [columns, quads]: [u32; 2],
+        [weights, filters]: [&Buffer; 2],
     ) -> Result<Dispatch, GpuError> {
-        let grid = match entry {
-            "filters_forward" => [self.0.out_quads.div_ceil(2), self.0.in_quads, 1],
-            _ => [self.0.in_quads.div_ceil(2), self.0.out_quads, 1],
-        };
-        gpu.kernel(SOURCE, entry)?.bind(gpu, ("conv", &self.0), &[("weights", weights), ("u", filters)], grid)
+        gpu.kernel(SOURCE, entry)?.bind(
+            gpu,
+            ("conv", &self.0),
+            &[("weights", weights), ("u", filters)],
+            [columns.div_ceil(2), quads, 1],
+        )
     }
 
     /// Calls `dispatches(chunk, grid for transforms, grid for products)` for every chunk of `planes`.
@@ -112,7 +116,8 @@ impl Winograd {
             ("v", tiles, self.tiles_bytes()),
         ];
         check_sizes("winograd forward", &needs)?;
-        let mut list = vec![self.filters(gpu, "filters_forward", weights, filters)?];
+        let mut list =
+            vec![self.filters(gpu, "filters_forward", [conv.out_quads, conv.in_quads], [weights, filters])?];
         list.extend(self.chunked(conv.images, conv.in_quads, |chunk, transform, product| {
             let transform = [transform[0], transform[1], conv.in_quads];
             let product = [product[0], product[1], conv.out_quads.div_ceil(4)];
@@ -146,7 +151,8 @@ impl Winograd {
             ("v", tiles, self.tiles_bytes()),
         ];
         check_sizes("winograd backward_data", &needs)?;
-        let mut list = vec![self.filters(gpu, "filters_backward", weights, filters)?];
+        let mut list =
+            vec![self.filters(gpu, "filters_backward", [conv.in_quads, conv.out_quads], [weights, filters])?];
         list.extend(self.chunked(conv.rows, conv.out_quads, |chunk, transform, product| {
             let transform = [transform[0], transform[1], conv.out_quads];
             let product = [product[0], product[1], conv.in_quads.div_ceil(4)];

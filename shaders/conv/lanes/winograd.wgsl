@@ -13,8 +13,6 @@
 @group(0) @binding(13) var<storage, read_write> u: array<vec4<f32>>;
 @group(0) @binding(14) var<storage, read> filters: array<vec4<f32>>;           // u, as the products read it
 
-struct Six { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>, f: vec4<f32> }
-
 // Row r of G times a column of three taps.
 fn spread(r: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>) -> vec4<f32> {
     switch r {
@@ -165,14 +163,6 @@ fn transform_x(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgr
     );
 }
 
-// Upper and lower row of dz in four neighbouring windows: the six columns from the right half of the first.
-fn upper(a: Pooled, b: Pooled, c: Pooled, d: Pooled) -> Six {
-    return Six(unpool(a, 1u), unpool(b, 0u), unpool(b, 1u), unpool(c, 0u), unpool(c, 1u), unpool(d, 0u));
-}
-fn lower(a: Pooled, b: Pooled, c: Pooled, d: Pooled) -> Six {
-    return Six(unpool(a, 3u), unpool(b, 2u), unpool(b, 3u), unpool(c, 2u), unpool(c, 3u), unpool(d, 2u));
-}
-
 // Grid: (tiles/8 over x and y; out_quads).
 @compute @workgroup_size(8)
 fn transform_gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -181,37 +171,11 @@ fn transform_gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num
     let size = conv.height / 2u * (conv.width / 2u);
     let start = planes(p.plane);
     let at = Planes(start.d_y + id.z * size, start.won + id.z * size);
-    let row = i32(p.row) * 2;
-    let column = i32(p.column) * 2;
-    let a0 = pooled(at, row - 1, column - 1);
-    let a1 = pooled(at, row - 1, column);
-    let a2 = pooled(at, row - 1, column + 1);
-    let a3 = pooled(at, row - 1, column + 2);
-    let b0 = pooled(at, row, column - 1);
-    let b1 = pooled(at, row, column);
-    let b2 = pooled(at, row, column + 1);
-    let b3 = pooled(at, row, column + 2);
-    let c0 = pooled(at, row + 1, column - 1);
-    let c1 = pooled(at, row + 1, column);
-    let c2 = pooled(at, row + 1, column + 1);
-    let c3 = pooled(at, row + 1, column + 2);
-    let d0 = pooled(at, row + 2, column - 1);
-    let d1 = pooled(at, row + 2, column);
-    let d2 = pooled(at, row + 2, column + 1);
-    let d3 = pooled(at, row + 2, column + 2);
+    let z = six_rows(at, i32(p.row) * 2, i32(p.column) * 2);
     store_tile(
-        transform(lower(a0, a1, a2, a3)), transform(upper(b0, b1, b2, b3)), transform(lower(b0, b1, b2, b3)),
-        transform(upper(c0, c1, c2, c3)), transform(lower(c0, c1, c2, c3)), transform(upper(d0, d1, d2, d3)),
+        transform(z.r0), transform(z.r1), transform(z.r2), transform(z.r3), transform(z.r4), transform(z.r5),
         conv.out_quads, id.z, tile,
     );
-}
-
-// The vectors of lanes 0 to 3, and of lanes 4 to 7, as columns.
-fn four(w: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4(subgroupBroadcast(w, 0u), subgroupBroadcast(w, 1u), subgroupBroadcast(w, 2u), subgroupBroadcast(w, 3u));
-}
-fn next_four(w: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4(subgroupBroadcast(w, 4u), subgroupBroadcast(w, 5u), subgroupBroadcast(w, 6u), subgroupBroadcast(w, 7u));
 }
 
 // A matrix holds 16 channels of one pixel. Four pixels of a row, four rows of a tile.
