@@ -5,14 +5,17 @@
 //   points         [rows]
 //   x              [rows][1 quad][height+2][width+2] vec4, in 0..1, its zero border never written
 //   probabilities  [rows][quads*4]
-//   d_logits       [classes][rows][quads*4]     a row's gradients share its forward pass
-//   d_x            [classes][rows][height][width] vec4
-//   values         [2][classes][height][width] vec4: the estimate, and half the difference between the estimates from
+//   d_logits       [outputs][rows][quads*4]     a row's gradients share its forward pass
+//   d_x            [outputs][rows][height][width] vec4
+//   values         [2][outputs][height][width] vec4: the estimate, and half the difference between the estimates from
 //                  one half of the points and from the other, which tells the error
+//
+// The outputs are the first so many classes: all for logits; for probabilities the last is left out, because they add up
+// to 1 and so their values to 0.
 
 struct Explain {
     rows: u32,
-    classes: u32,
+    outputs: u32,
     quads: u32,
     height: u32,
     width: u32,
@@ -56,10 +59,10 @@ fn interpolate(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgr
         mix(colour(point.background, pixel), colour(point.image, pixel), point.t);
 }
 
-// The gradient of each output with respect to the logits: p_c ([j = c] - p_j), or [j = c]. Grid: classes * rows / 8.
+// The gradient of each output with respect to the logits: p_c ([j = c] - p_j), or [j = c]. Grid: outputs * rows / 8.
 @compute @workgroup_size(8)
 fn outputs(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x >= explain.classes * explain.rows {
+    if id.x >= explain.outputs * explain.rows {
         return;
     }
     let class_index = id.x / explain.rows;
@@ -72,12 +75,12 @@ fn outputs(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 }
 
-// values += weights (x - b) gradient, over the points of the batch, all of one picture. Grid: classes * height * width / 64.
+// values += weights (x - b) gradient, over the points of the batch, all of one picture. Grid: outputs * height * width / 64.
 @compute @workgroup_size(64)
 fn accumulate(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
     let area = explain.height * explain.width;
-    let size = explain.classes * area;
+    let size = explain.outputs * area;
     if i >= size {
         return;
     }

@@ -9,7 +9,7 @@ use super::{CommandError, DeviceArgs};
 use crate::gpu::{Gpu, Plan};
 use crate::kernels::augment::Sample;
 use crate::kernels::explain::Point;
-use crate::model::{Network, NetworkSpec, Purpose, StepSettings, Weights, fit, fitting_points};
+use crate::model::{Network, NetworkSpec, Purpose, StepSettings, Target, Weights, fit, fitting_points};
 use crate::training::OptimizerSettings;
 
 /// Options of `bench`.
@@ -109,9 +109,9 @@ fn steps(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec) -> Result<Vec<Timed>, 
 
 /// A batch of points of an explanation, between the first two pictures.
 fn explanation(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec) -> Result<Timed, CommandError> {
-    let batch = fitting_points(gpu, spec, args.batch_size)?;
-    let network = Network::new(gpu, spec, batch, Purpose::Explain, &Weights::initial(spec, 1))?;
-    let shapes = network.explain_shapes(false);
+    let batch = fitting_points(gpu, spec, Target::Probability, args.batch_size)?;
+    let network = Network::new(gpu, spec, batch, Purpose::Explain(Target::Probability), &Weights::initial(spec, 1))?;
+    let shapes = network.explain_shapes()?;
     let pixels = gpu.buffer_with("pictures", &noise(2 * (spec.height * spec.width) as usize * 4))?;
     let points: Vec<Point> = (0..batch)
         .map(|i| Point { image: 0, background: 1, t: i as f32 / batch as f32, weight: 1.0, contrast: 0.0 })

@@ -9,6 +9,7 @@ use super::CommandError;
 use super::heatmaps::{self, DrawingArgs};
 use super::pictures::{Answered, PictureArgs, SamplingArgs};
 use crate::explain::{Concentration, ExplainOptions, Part, concentration};
+use crate::model::Target;
 use crate::report::heatmap::{self, Colours, Figure, Panel, Row};
 use crate::report::{Output, progress};
 
@@ -66,7 +67,7 @@ fn means(args: &ExplainArgs, asked: &Answered, options: ExplainOptions) -> Resul
     let mut maps = vec![vec![0.0; size.0 * size.1]; classes];
     let mut picture = vec![0.0; size.0 * size.1 * 3];
     for (done, image) in asked.pixels.bytes.chunks_exact(size.0 * size.1 * 4).enumerate() {
-        let estimate = explainer.explain(image, |_, _| {})?;
+        let estimate = explainer.explain(image, &asked.probabilities[done], |_, _| {})?;
         for (class, map) in maps.iter_mut().enumerate() {
             let values = estimate.map_of(class, classes);
             map.iter_mut().zip(values).for_each(|(sum, value)| *sum += value.abs() / count as f64);
@@ -134,7 +135,7 @@ fn summarize(args: &ExplainArgs, asked: &Answered, options: ExplainOptions) -> R
         panels: panels.collect(),
         picture: means.picture.clone(),
     };
-    let target = if options.logit { "logit" } else { "probability" };
+    let target = if options.target == Target::Logit { "logit" } else { "probability" };
     let foot = format!("the redder, the more a pixel moves the class's {target}{}", heatmaps::smoothing_remark(smooth));
     let figure = Figure { size, rows: vec![row], overlay: false, colours: Colours::Magnitude, foot };
     let folder: PathBuf = args.drawing.out.clone().unwrap_or_else(|| asked.run.file("heatmaps"));

@@ -11,6 +11,7 @@ use super::pictures::Answered;
 use crate::data;
 use crate::explain::{Estimate, ExplainOptions};
 use crate::files::write_atomically;
+use crate::model::Target;
 use crate::report::heatmap::{self, Colours, Figure, Panel, Row};
 use crate::report::{Output, ReportError, progress, write_png};
 
@@ -66,7 +67,8 @@ pub(super) fn write(
     let (mut rows, mut kept, mut said) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (path, image)) in paths.iter().zip(asked.pixels.bytes.chunks(size.0 * size.1 * 4)).enumerate() {
         let before = index * options.samples;
-        let estimate = explainer.explain(image, |points, _| bar(before + points.min(options.samples)))?;
+        let estimate = explainer
+            .explain(image, &asked.probabilities[index], |points, _| bar(before + points.min(options.samples)))?;
         if let Some(wanted) = options.tolerance.filter(|wanted| estimate.standard_error > *wanted) {
             eprintln!(
                 "{}: after {} points the standard error is {:.1} %, not yet {:.1} %",
@@ -81,11 +83,12 @@ pub(super) fn write(
         ranked.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
         ranked.truncate(args.top as usize);
         // A logit's mean on the background is not at hand.
-        let completeness = ranked.first().filter(|_| !options.logit).map(|&class| Completeness {
-            class,
-            total: estimate.total(class, classes.len()),
-            gap: f64::from(probabilities[class]) - mean[class],
-        });
+        let completeness =
+            ranked.first().filter(|_| options.target == Target::Probability).map(|&class| Completeness {
+                class,
+                total: estimate.total(class, classes.len()),
+                gap: f64::from(probabilities[class]) - mean[class],
+            });
         let row = Row {
             picture: masked_picture(asked, path)?,
             title: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -181,7 +184,7 @@ fn write_figure(
     file: &Path,
     say: bool,
 ) -> Result<(), CommandError> {
-    let target = if options.logit { "logit" } else { "probability" };
+    let target = if options.target == Target::Logit { "logit" } else { "probability" };
     let smoothed = smoothing_remark(args.smooth);
     let foot = format!("red raises the class's {target}, blue lowers it{smoothed}");
     let figure = Figure { size, rows, overlay: args.overlay, colours: Colours::Signed, foot };

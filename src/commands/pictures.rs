@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::{CommandError, DeviceArgs, RunFolder};
 use crate::data::{self, DecodeOptions, Pixels, Region, Sample};
-use crate::explain::{ExplainOptions, Explainer};
+use crate::explain::{Background, ExplainOptions, Explainer};
 use crate::gpu::Gpu;
-use crate::model::{Metadata, Network, Purpose, Weights};
+use crate::model::{Metadata, Network, Purpose, Target, Weights};
 use crate::training::{Images, answer};
 
 /// With a tolerance, sampling ends here at the latest.
@@ -34,15 +34,6 @@ pub struct PictureArgs {
     pub strict: bool,
     #[command(flatten)]
     pub device: DeviceArgs,
-}
-
-/// What an explanation explains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Target {
-    /// Each class's probability
-    Probability,
-    /// Each class's logit: what the last layer gives, before softmax
-    Logit,
 }
 
 /// How much work goes into an explanation.
@@ -73,7 +64,7 @@ impl SamplingArgs {
             samples: self.samples.unwrap_or(samples) as usize,
             tolerance: self.tolerance,
             most_rounds: MOST_ROUNDS,
-            logit: self.target == Target::Logit,
+            target: self.target,
             seed: 1,
         })
     }
@@ -141,7 +132,8 @@ impl Answered {
         let rows = ask(&self.gpu, &self.weights, &self.metadata, &background)?;
         let mean = |class: usize| rows.iter().map(|row| f64::from(row[class])).sum::<f64>() / rows.len() as f64;
         let mean = (0..self.metadata.classes.len()).map(mean).collect();
-        let explainer = Explainer::new(&self.gpu, &self.metadata.network, &self.weights, &background, options)?;
+        let background = Background { pictures: &background, probabilities: &rows };
+        let explainer = Explainer::new(&self.gpu, &self.metadata.network, &self.weights, background, options)?;
         Ok((explainer, mean))
     }
 }

@@ -3,7 +3,7 @@
 use super::Round;
 use crate::gpu::{Buffer, Gpu, Plan};
 use crate::kernels::explain::{Explain, Point};
-use crate::model::{ModelError, Network, NetworkSpec, Purpose, Weights, fitting_points};
+use crate::model::{ModelError, Network, NetworkSpec, Purpose, Target, Weights, fitting_points};
 
 /// Points in a batch, where they fit.
 const BATCH: u32 = 32;
@@ -17,8 +17,8 @@ pub struct ExplainOptions {
     pub tolerance: Option<f64>,
     /// Most rounds.
     pub most_rounds: usize,
-    /// Explain logits in place of probabilities.
-    pub logit: bool,
+    /// Whether to explain probabilities or logits.
+    pub target: Target,
     /// Seed of the points.
     pub seed: u64,
 }
@@ -49,6 +49,15 @@ impl Estimate {
     }
 }
 
+/// Where the ways to a picture begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Background<'a> {
+    /// `[K,H,W,4]` bytes.
+    pub pictures: &'a [u8],
+    /// `[K][classes]`: the network's answers to them.
+    pub probabilities: &'a [Vec<f32>],
+}
+
 /// A network laid out for explaining, with its background.
 pub struct Explainer {
     gpu: Gpu,
@@ -58,12 +67,12 @@ pub struct Explainer {
     shapes: Explain,
     plan: Plan,
     image_bytes: usize,
-    backgrounds: usize,
+    background_probabilities: Vec<Vec<f32>>,
     options: ExplainOptions,
 }
 
 impl Explainer {
-    /// Lays the network out. `background` is `[K,H,W,4]` bytes.
+    /// Lays the network out.
     ///
     /// # Errors
     /// [`ModelError`] if it does not fit the adapter, or the weights belong to another network.
@@ -71,35 +80,55 @@ impl Explainer {
         gpu: &Gpu,
         spec: &NetworkSpec,
         weights: &Weights,
-        background: &[u8],
+        background: Background,
         options: ExplainOptions,
     ) -> Result<Explainer, ModelError> {
         let image_bytes = spec.height as usize * spec.width as usize * 4;
-        let backgrounds = background.len() / image_bytes;
-        if backgrounds == 0 {
-            return Err(ModelError::Spec("an explanation needs at least one background picture".to_owned()));
+        let backgrounds = background.pictures.len() / image_bytes;
+        if backgrounds == 0 || background.probabilities.len() != backgrounds {
+            let text = "an explanation needs at least one background picture, and the network's answer to each";
+            return Err(ModelError::Spec(text.to_owned()));
         }
-        let batch = fitting_points(gpu, spec, BATCH.min(options.samples.max(1) as u32))?;
-        let network = Network::new(gpu, spec, batch, Purpose::Explain, weights)?;
-        let shapes = network.explain_shapes(options.logit);
+        let batch = fitting_points(gpu, spec, options.target, BATCH.min(options.samples.max(1) as u32))?;
+        let network = Network::new(gpu, spec, batch, Purpose::Explain(options.target), weights)?;
+        let shapes = network.explain_shapes()?;
         // The picture stands first, the backgrounds after it.
-        let pixels = gpu.buffer_with("pictures", &[&vec![0; image_bytes], background].concat())?;
+        let pixels = gpu.buffer_with("pictures", &[&vec![0; image_bytes], background.pictures].concat())?;
         let points = gpu.buffer("points", shapes.points_bytes())?;
         let values = gpu.buffer("values", shapes.values_bytes())?;
         let plan = network.explanation_plan(&shapes, &pixels, &points, &values)?;
-        Ok(Explainer { gpu: gpu.clone(), pixels, points, values, shapes, plan, image_bytes, backgrounds, options })
+        let background_probabilities = background.probabilities.to_vec();
+        Ok(Explainer {
+            gpu: gpu.clone(),
+            pixels,
+            points,
+            values,
+            shapes,
+            plan,
+            image_bytes,
+            background_probabilities,
+            options,
+        })
     }
 
-    /// Explains one picture, `[H,W,4]` bytes; `progress` is told the points done and the error so far.
+    /// Explains one picture, `[H,W,4]` bytes, to which the network answers `probabilities`; `progress` is told the points
+    /// done and the error so far.
     ///
     /// # Errors
     /// [`ModelError::Gpu`]; [`ModelError::Spec`] if the values are not finite.
-    pub fn explain(&self, image: &[u8], mut progress: impl FnMut(usize, Option<f64>)) -> Result<Estimate, ModelError> {
+    pub fn explain(
+        &self,
+        image: &[u8],
+        probabilities: &[f32],
+        mut progress: impl FnMut(usize, Option<f64>),
+    ) -> Result<Estimate, ModelError> {
+        let moves: Vec<f64> =
+            self.background_probabilities.iter().map(|b| self.move_between(b, probabilities)).collect();
         self.gpu.write(&self.pixels, &image[..self.image_bytes.min(image.len())]);
         let mut rounds: Vec<Vec<f64>> = Vec::new();
         let mut points = 0;
         loop {
-            let round = Round::new(self.backgrounds, self.options.samples, self.options.seed, rounds.len() as u64);
+            let round = Round::new(&moves, self.options.samples, self.options.seed, rounds.len() as u64);
             let [estimate, difference] = self.run(&round, |done| progress(points + done, None))?;
             points += round.points.len();
             if !estimate.iter().all(|v| v.is_finite()) {
@@ -114,6 +143,14 @@ impl Explainer {
             if enough || rounds.len() >= self.options.most_rounds {
                 return Ok(Estimate { values: mean_of(&rounds), standard_error: error, points });
             }
+        }
+    }
+
+    /// How far the answer moves from a background to a picture. Probabilities do not say it of logits: all move alike.
+    fn move_between(&self, background: &[f32], picture: &[f32]) -> f64 {
+        match self.options.target {
+            Target::Probability => background.iter().zip(picture).map(|(b, p)| f64::from((b - p).abs())).sum(),
+            Target::Logit => 1.0,
         }
     }
 
@@ -133,10 +170,22 @@ impl Explainer {
             progress((index * batch + chunk.len()).min(round.points.len()));
         }
         let all: Vec<f32> = self.gpu.read(&self.values)?;
-        let plain = |quads: &[f32]| quads.chunks_exact(4).flat_map(|q| [q[0], q[1], q[2]].map(f64::from)).collect();
+        let plain = |quads: &[f32]| {
+            let values = quads.chunks_exact(4).flat_map(|q| [q[0], q[1], q[2]].map(f64::from)).collect();
+            with_last(values, self.image_bytes / 4 * 3, self.options.target)
+        };
         let (estimate, difference) = all.split_at(self.shapes.values_bytes() as usize / 8);
         Ok([plain(estimate), plain(difference)])
     }
+}
+
+/// Appends the class that an explanation of probabilities leaves out: all classes' values add up to 0.
+fn with_last(mut values: Vec<f64>, size: usize, target: Target) -> Vec<f64> {
+    if target == Target::Probability {
+        let last = (0..size).map(|i| -values[i..].iter().step_by(size).sum::<f64>());
+        values.extend(last.collect::<Vec<f64>>());
+    }
+    values
 }
 
 fn norm(values: &[f64]) -> f64 {

@@ -5,5 +5,5 @@ mod estimate;
 mod sampling;
 
 pub use concentration::{Concentration, Part, concentration};
-pub use estimate::{Estimate, ExplainOptions, Explainer};
+pub use estimate::{Background, Estimate, ExplainOptions, Explainer};
 pub use sampling::{Round, background_sample};

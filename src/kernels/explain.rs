@@ -10,8 +10,8 @@ uniform_struct! {
     Explain {
         /// Points in a batch.
         rows: u32,
-        /// Classes.
-        classes: u32,
+        /// Outputs whose gradients are taken: the first so many classes.
+        outputs: u32,
         /// Classes / 4, rounded up.
         quads: u32,
         /// Height of the pictures.
@@ -44,9 +44,9 @@ impl Explain {
         u64::from(self.height) * u64::from(self.width)
     }
 
-    /// Bytes of the sums, `[2, classes, height, width]` quads.
+    /// Bytes of the sums, `[2, outputs, height, width]` quads.
     pub fn values_bytes(&self) -> u64 {
-        2 * u64::from(self.classes) * self.area() * QUAD
+        2 * u64::from(self.outputs) * self.area() * QUAD
     }
 
     /// Bytes of the points.
@@ -72,10 +72,10 @@ impl Explain {
     /// [`GpuError::Shader`] if a buffer is too small for the shapes.
     pub fn outputs(&self, gpu: &Gpu, probabilities: &Buffer, d_logits: &Buffer) -> Result<Dispatch, GpuError> {
         let bytes = u64::from(self.rows) * u64::from(self.quads) * QUAD;
-        let needs = [("probabilities", probabilities, bytes), ("d_logits", d_logits, bytes * u64::from(self.classes))];
+        let needs = [("probabilities", probabilities, bytes), ("d_logits", d_logits, bytes * u64::from(self.outputs))];
         check_sizes("explain outputs", &needs)?;
         let buffers = [("probabilities", probabilities), ("d_logits", d_logits)];
-        let groups = [(self.rows * self.classes).div_ceil(8), 1, 1];
+        let groups = [(self.rows * self.outputs).div_ceil(8), 1, 1];
         gpu.kernel(SOURCE, "outputs")?.bind(gpu, ("explain", self), &buffers, groups)
     }
 
@@ -91,11 +91,11 @@ impl Explain {
         d_x: &Buffer,
         values: &Buffer,
     ) -> Result<Dispatch, GpuError> {
-        let gradients = u64::from(self.rows) * u64::from(self.classes) * self.area() * QUAD;
+        let gradients = u64::from(self.rows) * u64::from(self.outputs) * self.area() * QUAD;
         let needs =
             [("points", points, self.points_bytes()), ("d_x", d_x, gradients), ("values", values, self.values_bytes())];
         check_sizes("explain accumulate", &needs)?;
-        let grid = linear_grid(u64::from(self.classes) * self.area(), 64);
+        let grid = linear_grid(u64::from(self.outputs) * self.area(), 64);
         let buffers = [("pixels", pixels), ("points", points), ("d_x", d_x), ("values", values)];
         gpu.kernel(SOURCE, "accumulate")?.bind(gpu, ("explain", self), &buffers, grid)
     }

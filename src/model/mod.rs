@@ -11,6 +11,7 @@ mod spec;
 mod weights;
 
 pub use error::ModelError;
+pub use explanation::Target;
 pub use layout::Layout;
 pub use network::{Network, Purpose, StepSettings};
 pub use shapes::{Shapes, fit, fitting_points};

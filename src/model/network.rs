@@ -1,7 +1,7 @@
 //! A network on the device: its tensors, and the plans of a training step and of an inference batch.
 
 use super::shapes::Stage;
-use super::{Layout, ModelError, NetworkSpec, Shapes, Tensor, Weights, fit};
+use super::{Layout, ModelError, NetworkSpec, Shapes, Target, Tensor, Weights, fit};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan};
 use crate::kernels::Step;
 use crate::kernels::augment::Sample;
@@ -16,8 +16,8 @@ use crate::kernels::softmax::Outputs;
 pub enum Purpose {
     /// Forward passes only.
     Infer,
-    /// Gradients of every class's output with respect to the input; those of the weights are never computed.
-    Explain,
+    /// Gradients of the classes' outputs with respect to the input; those of the weights are never computed.
+    Explain(Target),
     /// Training with this rule and these constants (`quads` is filled in for each parameter).
     Train(Rule, Optimizer),
 }
@@ -64,7 +64,7 @@ pub struct Network {
     pub(super) gpu: Gpu,
     pub(super) spec: NetworkSpec,
     pub(super) shapes: Shapes,
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
     pub(super) step: Buffer,
     samples: Buffer,
     labels: Buffer,
@@ -91,10 +91,10 @@ impl Network {
         weights: &Weights,
     ) -> Result<Network, ModelError> {
         let training = matches!(purpose, Purpose::Train(..));
-        let explaining = matches!(purpose, Purpose::Explain);
+        let explaining = matches!(purpose, Purpose::Explain(_));
         fit(gpu, spec, batch, training)?;
-        // In an explanation, the gradients of all classes share one forward pass.
-        let shared = if explaining { spec.classes } else { 1 };
+        // In an explanation, the gradients of all outputs share one forward pass.
+        let shared = if let Purpose::Explain(target) = purpose { target.outputs(spec.classes) } else { 1 };
         let shapes = Shapes::new(spec, batch)?.with_shared_gradients(shared);
         let backward = training || explaining;
         let gradient = |bytes: u64| backward.then(|| gpu.buffer("gradient", bytes)).transpose();
@@ -146,7 +146,7 @@ impl Network {
         let tiles = tiles.max().map(|bytes| gpu.buffer("transformed tiles", bytes)).transpose()?;
 
         let (first, second) = match purpose {
-            Purpose::Infer | Purpose::Explain => (false, false),
+            Purpose::Infer | Purpose::Explain(_) => (false, false),
             Purpose::Train(rule, _) => rule.states(),
         };
         let mut learned = Vec::new();

@@ -1,6 +1,6 @@
 //! The shapes of every layer for a batch, and whether they fit the adapter, before anything is allocated.
 
-use super::{Layer, ModelError, NetworkSpec};
+use super::{Layer, ModelError, NetworkSpec, Target};
 use crate::gpu::Gpu;
 use crate::kernels::augment::Augment;
 use crate::kernels::conv::Conv;
@@ -158,17 +158,18 @@ pub fn fit(gpu: &Gpu, spec: &NetworkSpec, batch: u32, training: bool) -> Result<
 }
 
 /// The largest batch of points, up to `wanted`, whose gradients fit the adapter when a picture is explained; the gradients
-/// of all classes are kept at once.
+/// of all outputs are kept at once.
 ///
 /// # Errors
 /// [`ModelError::DoesNotFit`] if not even one point fits, [`ModelError::Spec`].
-pub fn fitting_points(gpu: &Gpu, spec: &NetworkSpec, wanted: u32) -> Result<u32, ModelError> {
+pub fn fitting_points(gpu: &Gpu, spec: &NetworkSpec, target: Target, wanted: u32) -> Result<u32, ModelError> {
     let limit = gpu.max_tensor_bytes();
+    let outputs = target.outputs(spec.classes);
     let largest = |batch: u32| -> Result<u64, ModelError> {
-        let shapes = Shapes::new(spec, batch)?.with_shared_gradients(spec.classes);
+        let shapes = Shapes::new(spec, batch)?.with_shared_gradients(outputs);
         let bytes = shapes.stages.iter().map(|stage| match stage {
             Stage::Conv(conv) => conv.d_x_bytes().max(conv.d_y_bytes()).max(conv.y_bytes()),
-            Stage::Dense(dense) => dense.y_bytes() * u64::from(spec.classes),
+            Stage::Dense(dense) => dense.y_bytes() * u64::from(outputs),
             Stage::Dropout(_) => 0,
         });
         Ok(bytes.max().unwrap_or(0))

@@ -8,6 +8,7 @@ use crate::harness::*;
 /// A random problem: pictures, points, probabilities and gradients.
 struct Data {
     shape: Explain,
+    classes: usize,
     pictures: Vec<f64>,
     points: Vec<Point>,
     probabilities: Vec<f64>,
@@ -17,10 +18,11 @@ struct Data {
 impl Data {
     fn new(random: &mut Random, logit: bool) -> Data {
         let (rows, classes) = (random.size(1, 9), random.size(2, 9));
+        let outputs = random.size(1, classes);
         let (height, width, count) = (random.size(1, 12), random.size(1, 12), random.size(2, 5));
         let shape = Explain {
             rows: rows as u32,
-            classes: classes as u32,
+            outputs: outputs as u32,
             quads: classes.div_ceil(4) as u32,
             height: height as u32,
             width: width as u32,
@@ -40,14 +42,16 @@ impl Data {
             shape,
             pictures: (0..count * height * width * 3).map(|_| random.whole(0, 255) as f64).collect(),
             points: (0..rows).map(|_| point(random)).collect(),
+            classes,
             probabilities: random.floats(rows * classes),
-            d_x: random.floats(classes * rows * height * width * 3),
+            d_x: random.floats(outputs * rows * height * width * 3),
         }
     }
 
+    /// Rows, outputs, pixels.
     fn sizes(&self) -> (usize, usize, usize) {
         let s = &self.shape;
-        (s.rows as usize, s.classes as usize, (s.height * s.width) as usize)
+        (s.rows as usize, s.outputs as usize, (s.height * s.width) as usize)
     }
 
     /// Colour of a picture, 0 to 1.
@@ -58,7 +62,7 @@ impl Data {
 
 fn check(gpu: &Gpu, data: &Data) {
     let name = format!("{:?}", data.shape);
-    let (rows, classes, area) = data.sizes();
+    let ((rows, outputs, area), classes) = (data.sizes(), data.classes);
     let bytes: Vec<u32> =
         data.pictures.chunks(3).map(|p| p[0] as u32 | (p[1] as u32) << 8 | (p[2] as u32) << 16 | 0xff00_0000).collect();
     let pixels = words(gpu, &bytes);
@@ -82,10 +86,10 @@ fn check(gpu: &Gpu, data: &Data) {
 
     let p_shape = [rows, 1, 1, classes];
     let probabilities = input(gpu, &to_quads(&data.probabilities, p_shape, 0));
-    let d_shape = [classes * rows, 1, 1, classes];
+    let d_shape = [outputs * rows, 1, 1, classes];
     let d_logits = output(gpu, quad_len(d_shape, 0));
     run(gpu, data.shape.outputs(gpu, &probabilities, &d_logits));
-    let mut expected = Sums::zeros(classes * rows * classes);
+    let mut expected = Sums::zeros(outputs * rows * classes);
     for i in 0..expected.value.len() {
         let (class, row, j) = (i / (rows * classes), i / classes % rows, i % classes);
         let (own, p) = (f64::from(u8::from(class == j)), &data.probabilities[row * classes..]);
@@ -99,15 +103,15 @@ fn check(gpu: &Gpu, data: &Data) {
     let got = from_quads(&read(gpu, &d_logits, quad_len(d_shape, 0)), d_shape, 0);
     assert_close(&format!("{name} outputs"), &got, &expected, 4);
 
-    let g_shape = [classes * rows, height, width, 3];
+    let g_shape = [outputs * rows, height, width, 3];
     let d_x = input(gpu, &to_quads(&data.d_x, g_shape, 0));
-    let v_shape = [2 * classes, height, width, 3];
-    let before: Vec<f64> = (0..2 * classes * area * 3).map(|i| (i % 7) as f64 / 8.0).collect();
+    let v_shape = [2 * outputs, height, width, 3];
+    let before: Vec<f64> = (0..2 * outputs * area * 3).map(|i| (i % 7) as f64 / 8.0).collect();
     let values = input(gpu, &to_quads(&before, v_shape, 0));
     run(gpu, data.shape.accumulate(gpu, &pixels, &points, &d_x, &values));
     let mut expected = Sums::zeros(before.len());
     for (i, start) in before.iter().enumerate() {
-        let (half, class, pixel, c) = (i / (classes * area * 3), i / (area * 3) % classes, i / 3 % area, i % 3);
+        let (half, class, pixel, c) = (i / (outputs * area * 3), i / (area * 3) % outputs, i / 3 % area, i % 3);
         expected.add(i, *start);
         for (row, point) in data.points.iter().enumerate() {
             let away = data.colour(point.image, pixel, c) - data.colour(point.background, pixel, c);

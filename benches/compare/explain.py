@@ -1,0 +1,92 @@
+# /// script
+# requires-python = ">=3.10, <3.14"
+# dependencies = ["tensorflow-cpu==2.21.0", "keras==3.15.0", "shap==0.51.0", "safetensors", "pillow", "numpy"]
+# ///
+"""glowworm's explanations beside those of shap's GradientExplainer, on the same weights, pictures and background.
+
+    uv run benches/compare/explain.py GLOWWORM RUN PICTURE... [--samples 200] [--reference 20000] [--repeats 3]
+
+GLOWWORM is the program, RUN a folder that `glowworm train` left, PICTURE at least one. Both explain the same pictures with
+the same number of points, in turn, `--repeats` times; the error of each is held against glowworm's values at `--reference`
+points a picture (both converge to the same integral, which the table shows). Prints Markdown.
+"""
+import argparse, math, os, statistics, subprocess, tempfile, time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import keras, numpy, shap
+from PIL import Image
+from safetensors.numpy import load_file
+
+parser = argparse.ArgumentParser()
+parser.add_argument("glowworm"), parser.add_argument("run"), parser.add_argument("pictures", nargs="+")
+parser.add_argument("--samples", type=int, default=200), parser.add_argument("--reference", type=int, default=20000)
+parser.add_argument("--repeats", type=int, default=3), parser.add_argument("--shap-samples", type=int, nargs="*", default=[])
+args = parser.parse_args()
+
+
+def network(weights):
+    """The reference network with the run's weights: both keep Keras's layouts."""
+    side = math.isqrt(weights["dense1.kernel"].shape[0] // weights["conv3.kernel"].shape[3]) * 8
+    layers = [keras.Input((side, side, 3)), keras.layers.Rescaling(1 / 255)]
+    for filters in (32, 64, 128):
+        layers += [keras.layers.Conv2D(filters, 3, padding="same", activation="relu"), keras.layers.MaxPooling2D()]
+    classes = weights["dense2.bias"].shape[0]
+    layers += [keras.layers.Flatten(), keras.layers.Dense(256, activation="relu")]
+    model = keras.Sequential(layers + [keras.layers.Dense(classes, activation="softmax")])
+    names = ["conv1", "conv2", "conv3", "dense1", "dense2"]
+    model.set_weights([weights[f"{name}.{part}"] for name in names for part in ("kernel", "bias")])
+    return model, side
+
+
+def glowworm(samples):
+    """Seconds of the whole program, and its values [N,H,W,3,class]."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [args.glowworm, "explain", args.run, *args.pictures, "--samples", str(samples), "--json"]
+        command += ["--save-values", f"{folder}/values.safetensors", "--grid", f"{folder}/grid.png"]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        seconds = time.perf_counter() - start
+        return seconds, load_file(f"{folder}/values.safetensors")["values"].astype(float)
+
+
+def difference(a, b):
+    return float(numpy.linalg.norm(a - b) / numpy.linalg.norm(b))
+
+
+model, side = network(load_file(f"{args.run}/model.safetensors"))
+background = load_file(f"{args.run}/background.safetensors")["background"][..., :3].astype("float32")
+# glowworm's own resizing is used on both sides: pictures come as PNG of the network's size, or the comparison would be of decoders.
+pictures = numpy.stack([numpy.asarray(Image.open(p).convert("RGB"), "float32") for p in args.pictures])
+assert pictures.shape[1:3] == (side, side), f"pictures must be {side}x{side}, or two ways of resizing would be compared"
+explainer = shap.GradientExplainer(model, background)
+
+
+def peer(samples, seed):
+    start = time.perf_counter()
+    values = explainer.shap_values(pictures, nsamples=samples, rseed=seed)
+    return time.perf_counter() - start, numpy.asarray(values, float)
+
+
+_, exact = glowworm(args.reference)
+rows, ours, theirs = [], [], []
+for repeat in range(args.repeats):
+    ours.append(glowworm(args.samples)), theirs.append(peer(args.samples, repeat))
+
+
+def row(name, samples, runs):
+    seconds = statistics.median(seconds for seconds, _ in runs)
+    error = statistics.median(difference(values, exact) for _, values in runs)
+    rows.append((name, samples, seconds, error))
+
+
+row("glowworm", args.samples, ours), row(f"shap {shap.__version__}, Keras {keras.__version__}", args.samples, theirs)
+for samples in args.shap_samples:
+    row(f"shap {shap.__version__}, Keras {keras.__version__}", samples, [peer(samples, 1000)])
+
+print(f"{len(pictures)} pictures of {side}x{side}, background {len(background)}; the error is the relative L2 distance from "
+      f"glowworm's values at {args.reference} points; glowworm's seconds are those of the whole program.\n")
+print("| | points a picture | seconds | error | seconds to glowworm's error |\n|---|---|---|---|---|")
+for name, samples, seconds, error in rows:
+    # A random draw's error falls with the square root of the points.
+    same = seconds * max(1.0, (error / rows[0][3]) ** 2)
+    print(f"| {name} | {samples} | {seconds:.2f} | {error:.4f} | {same:.1f} |")
