@@ -92,14 +92,6 @@ fn unpool(p: Pooled, place: u32) -> vec4<f32> {
     return select(vec4(0.0), p.d, p.at == vec4(place));
 }
 
-// The gradients of the weights of 4 output channels (columns) from 4 input channels, tap by tap.
-struct Taps {
-    t0: mat4x4<f32>, t1: mat4x4<f32>, t2: mat4x4<f32>,
-    t3: mat4x4<f32>, t4: mat4x4<f32>, t5: mat4x4<f32>,
-    t6: mat4x4<f32>, t7: mat4x4<f32>, t8: mat4x4<f32>,
-    bias: vec4<f32>,
-}
-
 // The 4x4 pixels of x around a pool window, row by row.
 struct Field {
     a0: vec4<f32>, a1: vec4<f32>, a2: vec4<f32>, a3: vec4<f32>,
@@ -108,12 +100,15 @@ struct Field {
     d0: vec4<f32>, d1: vec4<f32>, d2: vec4<f32>, d3: vec4<f32>,
 }
 
-// The 3x3 pixels that fed the winner of a window.
+// The 3x3 pixels that fed the winner of a window; or, for one output channel, the gradients of its 3x3 taps.
 struct Patch {
     p0: vec4<f32>, p1: vec4<f32>, p2: vec4<f32>,
     p3: vec4<f32>, p4: vec4<f32>, p5: vec4<f32>,
     p6: vec4<f32>, p7: vec4<f32>, p8: vec4<f32>,
 }
+
+// The gradients of the weights of 4 output channels from 4 input channels.
+struct Taps { x: Patch, y: Patch, z: Patch, w: Patch, bias: vec4<f32> }
 
 fn winner(f: Field, place: u32) -> Patch {
     let right = (place & 1u) != 0u;
@@ -129,63 +124,80 @@ fn winner(f: Field, place: u32) -> Patch {
     );
 }
 
-// Adds one window: 9 multiply-adds a channel where the gradient before the pool, mostly zeros, would take 36.
-fn add_window(taps: Taps, field: Field, p: Pooled) -> Taps {
-    let g = select(p.d, vec4(0.0), p.at == vec4(4u));
-    let e = winner(field, p.at.x);
-    let f = winner(field, p.at.y);
-    let h = winner(field, p.at.z);
-    let i = winner(field, p.at.w);
-    return Taps(
-        taps.t0 + mat4x4(g.x * e.p0, g.y * f.p0, g.z * h.p0, g.w * i.p0),
-        taps.t1 + mat4x4(g.x * e.p1, g.y * f.p1, g.z * h.p1, g.w * i.p1),
-        taps.t2 + mat4x4(g.x * e.p2, g.y * f.p2, g.z * h.p2, g.w * i.p2),
-        taps.t3 + mat4x4(g.x * e.p3, g.y * f.p3, g.z * h.p3, g.w * i.p3),
-        taps.t4 + mat4x4(g.x * e.p4, g.y * f.p4, g.z * h.p4, g.w * i.p4),
-        taps.t5 + mat4x4(g.x * e.p5, g.y * f.p5, g.z * h.p5, g.w * i.p5),
-        taps.t6 + mat4x4(g.x * e.p6, g.y * f.p6, g.z * h.p6, g.w * i.p6),
-        taps.t7 + mat4x4(g.x * e.p7, g.y * f.p7, g.z * h.p7, g.w * i.p7),
-        taps.t8 + mat4x4(g.x * e.p8, g.y * f.p8, g.z * h.p8, g.w * i.p8),
-        taps.bias + g,
+// Two windows at a time, channel by channel: what is summed need not be fetched and put back for each.
+fn add_patches(t: Patch, g: f32, a: Patch, h: f32, b: Patch) -> Patch {
+    return Patch(
+        t.p0 + (g * a.p0 + h * b.p0), t.p1 + (g * a.p1 + h * b.p1), t.p2 + (g * a.p2 + h * b.p2),
+        t.p3 + (g * a.p3 + h * b.p3), t.p4 + (g * a.p4 + h * b.p4), t.p5 + (g * a.p5 + h * b.p5),
+        t.p6 + (g * a.p6 + h * b.p6), t.p7 + (g * a.p7 + h * b.p7), t.p8 + (g * a.p8 + h * b.p8),
     );
 }
 
-fn store_tap(t: mat4x4<f32>, at: u32) {
-    d_weights[at] = t[0];
-    d_weights[at + 1u] = t[1];
-    d_weights[at + 2u] = t[2];
-    d_weights[at + 3u] = t[3];
+// Adds two windows: 9 multiply-adds a channel where the gradient before the pool, mostly zeros, would take 36.
+fn add_windows(t: Taps, a: Field, p: Pooled, b: Field, q: Pooled) -> Taps {
+    let g = select(p.d, vec4(0.0), p.at == vec4(4u));
+    let h = select(q.d, vec4(0.0), q.at == vec4(4u));
+    return Taps(
+        add_patches(t.x, g.x, winner(a, p.at.x), h.x, winner(b, q.at.x)),
+        add_patches(t.y, g.y, winner(a, p.at.y), h.y, winner(b, q.at.y)),
+        add_patches(t.z, g.z, winner(a, p.at.z), h.z, winner(b, q.at.z)),
+        add_patches(t.w, g.w, winner(a, p.at.w), h.w, winner(b, q.at.w)),
+        t.bias + (g + h),
+    );
 }
 
-fn store_taps(taps: Taps, chunk: u32, in_quad: u32, out_quad: u32) {
+fn store_tap(x: vec4<f32>, y: vec4<f32>, z: vec4<f32>, w: vec4<f32>, at: u32) {
+    d_weights[at] = x;
+    d_weights[at + 1u] = y;
+    d_weights[at + 2u] = z;
+    d_weights[at + 3u] = w;
+}
+
+fn store_taps(t: Taps, chunk: u32, in_quad: u32, out_quad: u32) {
     let pitch = conv.out_quads * 4u;
     let at = (chunk * conv.in_quads + in_quad) * 9u * pitch + out_quad * 4u;
-    store_tap(taps.t0, at);
-    store_tap(taps.t1, at + pitch);
-    store_tap(taps.t2, at + 2u * pitch);
-    store_tap(taps.t3, at + 3u * pitch);
-    store_tap(taps.t4, at + 4u * pitch);
-    store_tap(taps.t5, at + 5u * pitch);
-    store_tap(taps.t6, at + 6u * pitch);
-    store_tap(taps.t7, at + 7u * pitch);
-    store_tap(taps.t8, at + 8u * pitch);
+    store_tap(t.x.p0, t.y.p0, t.z.p0, t.w.p0, at);
+    store_tap(t.x.p1, t.y.p1, t.z.p1, t.w.p1, at + pitch);
+    store_tap(t.x.p2, t.y.p2, t.z.p2, t.w.p2, at + 2u * pitch);
+    store_tap(t.x.p3, t.y.p3, t.z.p3, t.w.p3, at + 3u * pitch);
+    store_tap(t.x.p4, t.y.p4, t.z.p4, t.w.p4, at + 4u * pitch);
+    store_tap(t.x.p5, t.y.p5, t.z.p5, t.w.p5, at + 5u * pitch);
+    store_tap(t.x.p6, t.y.p6, t.z.p6, t.w.p6, at + 6u * pitch);
+    store_tap(t.x.p7, t.y.p7, t.z.p7, t.w.p7, at + 7u * pitch);
+    store_tap(t.x.p8, t.y.p8, t.z.p8, t.w.p8, at + 8u * pitch);
     if in_quad == 0u {
-        d_bias[chunk * conv.out_quads + out_quad] = taps.bias;
+        d_bias[chunk * conv.out_quads + out_quad] = t.bias;
     }
 }
 
-// Where x begins for the 4x4 field of a window.
-fn field_at(window: u32, in_quad: u32) -> u32 {
+// A window of an image. Divisions are dear: found once before a loop, then counted on.
+struct Window { image: u32, row: u32, column: u32 }
+
+fn window_of(index: u32) -> Window {
     let width = conv.width / 2u;
-    let windows = conv.height / 2u * width;
-    let place = window % windows;
-    let plane = (window / windows) * conv.in_quads + in_quad;
-    return (plane * (conv.height + 2u) + place / width * 2u) * (conv.width + 2u) + place % width * 2u;
+    let size = conv.height / 2u * width;
+    return Window(index / size, index % size / width, index % width);
 }
 
-fn window_gradient(window: u32, out_quad: u32) -> Pooled {
-    let windows = conv.height / 2u * (conv.width / 2u);
-    let at = (window / windows * conv.out_quads + out_quad) * windows + window % windows;
+fn next_window(w: Window) -> Window {
+    let wraps = w.column + 1u == conv.width / 2u;
+    let ends = wraps && w.row + 1u == conv.height / 2u;
+    return Window(
+        select(w.image, w.image + 1u, ends),
+        select(select(w.row, w.row + 1u, wraps), 0u, ends),
+        select(w.column + 1u, 0u, wraps),
+    );
+}
+
+// Where x begins for the 4x4 field of a window.
+fn field_at(w: Window, in_quad: u32) -> u32 {
+    let plane = w.image * conv.in_quads + in_quad;
+    return (plane * (conv.height + 2u) + w.row * 2u) * (conv.width + 2u) + w.column * 2u;
+}
+
+// The gradient of a window, none if it is not `counted`.
+fn window_gradient(w: Window, out_quad: u32, counted: bool) -> Pooled {
+    let at = ((w.image * conv.out_quads + out_quad) * (conv.height / 2u) + w.row) * (conv.width / 2u) + w.column;
     let packed = won[at];
-    return Pooled(d_y[at], vec4(packed, packed >> 8u, packed >> 16u, packed >> 24u) & vec4(255u));
+    return Pooled(d_y[at], select(vec4(4u), vec4(packed, packed >> 8u, packed >> 16u, packed >> 24u) & vec4(255u), counted));
 }

@@ -135,6 +135,16 @@ fn store(value: vec4<f32>, plane: u32, row: u32, column: u32) {
     }
 }
 
+fn field(a: u32, pitch: u32) -> Field {
+    let b = a + pitch;
+    let c = b + pitch;
+    let d = c + pitch;
+    return Field(
+        x[a], x[a + 1u], x[a + 2u], x[a + 3u], x[b], x[b + 1u], x[b + 2u], x[b + 3u],
+        x[c], x[c + 1u], x[c + 2u], x[c + 3u], x[d], x[d + 1u], x[d + 2u], x[d + 3u],
+    );
+}
+
 // An invocation sums one chunk of windows for one input and one output quad; neighbours share the x that they read.
 // Grid: (in_quads, chunks/8, out_quads/8), rounded up.
 @compute @workgroup_size(8, 8)
@@ -147,16 +157,18 @@ fn backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let pitch = conv.width + 2u;
     let end = min((chunk + 1u) * conv.chunk, conv.images * (conv.height / 2u) * (conv.width / 2u));
     var taps = Taps();
-    for (var window = chunk * conv.chunk; window < end; window++) {
-        let a = field_at(window, group.x);
-        let b = a + pitch;
-        let c = b + pitch;
-        let d = c + pitch;
-        let field = Field(
-            x[a], x[a + 1u], x[a + 2u], x[a + 3u], x[b], x[b + 1u], x[b + 2u], x[b + 3u],
-            x[c], x[c + 1u], x[c + 2u], x[c + 3u], x[d], x[d + 1u], x[d + 2u], x[d + 3u],
-        );
-        taps = add_window(taps, field, window_gradient(window, out_quad));
+    var place = window_of(chunk * conv.chunk);
+    for (var window = chunk * conv.chunk; window < end; window += 2u) {
+        let first = field(field_at(place, group.x), pitch);
+        let gradient = window_gradient(place, out_quad, true);
+        // A chunk of an odd number ends with the same window again, which then counts for nothing.
+        let counted = window + 1u < end;
+        if counted {
+            place = next_window(place);
+        }
+        let second = field(field_at(place, group.x), pitch);
+        taps = add_windows(taps, first, gradient, second, window_gradient(place, out_quad, counted));
+        place = next_window(place);
     }
     store_taps(taps, chunk, group.x, out_quad);
 }

@@ -57,11 +57,7 @@ fn source(gpu: &Gpu) -> Source {
 impl Conv {
     /// The shapes of a layer over `images` pictures of `height` × `width` with these channel counts.
     pub fn new(images: u32, height: u32, width: u32, channels: (u32, u32), y_border: u32) -> Conv {
-        let windows = images * (height / 2) * (width / 2);
-        // Long sums are split so that they fill the device, stay accurate, and keep clear of the 65,535 loop turns after
-        // which some drivers end a shader; short ones are not split into more partial sums than they have terms.
-        let chunk = windows.div_ceil(64).clamp(64, 4096);
-        Conv {
+        let conv = Conv {
             images,
             rows: images,
             height,
@@ -69,11 +65,29 @@ impl Conv {
             in_quads: channels.0.div_ceil(4),
             out_quads: channels.1.div_ceil(4),
             y_border,
-            chunk,
-            chunks: windows.div_ceil(chunk).max(1),
+            chunk: 0,
+            chunks: 0,
             first: 0,
             count: 0,
+        };
+        conv.in_chunks(64)
+    }
+
+    /// The gradients of the weights in as many partial sums as this body likes: a GPU is filled by them; a CPU has little to
+    /// fill, and every partial sum costs it memory traffic.
+    pub fn for_body(self, body: Body) -> Conv {
+        match body {
+            Body::Tiles => self.in_chunks(64),
+            Body::Lanes => self.in_chunks((256 / (self.in_quads * self.out_quads.div_ceil(8))).clamp(4, 64)),
         }
+    }
+
+    fn in_chunks(self, wanted: u32) -> Conv {
+        let windows = self.images * (self.height / 2) * (self.width / 2);
+        // Sums stay accurate when long ones are split, and clear of the 65,535 loop turns after which some drivers end a
+        // shader; short ones are not split into more partial sums than they have terms.
+        let chunk = windows.div_ceil(wanted).clamp(64, 4096);
+        Conv { chunk, chunks: windows.div_ceil(chunk).max(1), ..self }
     }
 
     /// Bytes of the input with its border of 1.

@@ -95,7 +95,7 @@ impl Network {
         fit(gpu, spec, batch, training)?;
         // In an explanation, the gradients of all outputs share one forward pass.
         let shared = if let Purpose::Explain(target) = purpose { target.outputs(spec.classes) } else { 1 };
-        let shapes = Shapes::new(spec, batch)?.with_shared_gradients(shared);
+        let shapes = Shapes::new(spec, batch)?.with_shared_gradients(shared).for_body(gpu.body());
         let backward = training || explaining;
         let gradient = |bytes: u64| backward.then(|| gpu.buffer("gradient", bytes)).transpose();
         let activation = |bytes: u64, d_bytes: u64| -> Result<Activation, ModelError> {

@@ -1,7 +1,7 @@
 //! The shapes of every layer for a batch, and whether they fit the adapter, before anything is allocated.
 
 use super::{Layer, ModelError, NetworkSpec, Target};
-use crate::gpu::Gpu;
+use crate::gpu::{Body, Gpu};
 use crate::kernels::augment::Augment;
 use crate::kernels::conv::Conv;
 use crate::kernels::dense::Dense;
@@ -81,6 +81,16 @@ impl Shapes {
         for stage in &mut self.stages {
             if let Stage::Conv(conv) = stage {
                 conv.rows = conv.images * shared;
+            }
+        }
+        self
+    }
+
+    /// The same with the weights' gradients summed as this body likes it.
+    pub fn for_body(mut self, body: Body) -> Shapes {
+        for stage in &mut self.stages {
+            if let Stage::Conv(conv) = stage {
+                *conv = conv.for_body(body);
             }
         }
         self

@@ -249,7 +249,7 @@ fn check_backward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     compare("backward data", &got, &backward_data(p, &d_z, &data.w, p.rows()), 9 * p.outputs);
 
     // The gradients of the weights are those of the first of the rows that share a forward pass.
-    let shape = Conv { rows: p.images as u32, ..shape };
+    let shape = Conv { rows: p.images as u32, ..shape }.for_body(gpu.body());
     let own: usize = p.y(p.images).iter().product();
     let d_z = unpool(p, p.images, &data.d_y[..own], &codes);
     let (layout, bias_layout) = (p.layout(), Layout::Bias { outputs: p.outputs as u32 });

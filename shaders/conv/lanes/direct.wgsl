@@ -268,7 +268,18 @@ fn backward_data_narrow(
     store_four(r3, plane, top + 3u, left);
 }
 
-// A lane owns one output quad; the 4x4 pixels of x, the same for all lanes, are loaded by them in two goes.
+// The 4x4 pixels of a window, the same for all lanes, loaded by them in two goes: two rows, and the next two `below`.
+fn lane_field(at: u32, below: u32) -> Field {
+    let u = x[at];
+    let v = x[at + below];
+    let a = four(u);
+    let b = next_four(u);
+    let c = four(v);
+    let d = next_four(v);
+    return Field(a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3]);
+}
+
+// A lane owns one output quad.
 // Grid: (in_quads, chunks, out_quads/8), rounded up.
 @compute @workgroup_size(8)
 fn backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
@@ -280,18 +291,21 @@ fn backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let mine = (lane >> 2u) * pitch + (lane & 3u);
     let end = min((chunk + 1u) * conv.chunk, conv.images * (conv.height / 2u) * (conv.width / 2u));
     var taps = Taps();
-    for (var window = chunk * conv.chunk; window < end; window++) {
-        let at = field_at(window, group.x) + mine;
-        let u = x[at];
-        let v = x[at + 2u * pitch];
-        let a = four(u);
-        let b = next_four(u);
-        let c = four(v);
-        let d = next_four(v);
-        let field = Field(
-            a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3],
+    var place = window_of(chunk * conv.chunk);
+    for (var window = chunk * conv.chunk; window < end; window += 2u) {
+        let first = lane_field(field_at(place, group.x) + mine, 2u * pitch);
+        let gradient = window_gradient(place, quad, true);
+        // A chunk of an odd number ends with the same window again, which then counts for nothing.
+        let counted = window + 1u < end;
+        let following = next_window(place);
+        place = Window(
+            select(place.image, following.image, counted),
+            select(place.row, following.row, counted),
+            select(place.column, following.column, counted),
         );
-        taps = add_window(taps, field, window_gradient(window, quad));
+        let second = lane_field(field_at(place, group.x) + mine, 2u * pitch);
+        taps = add_windows(taps, first, gradient, second, window_gradient(place, quad, counted));
+        place = next_window(place);
     }
     if out_quad < conv.out_quads {
         store_taps(taps, chunk, group.x, out_quad);
