@@ -3,6 +3,13 @@
 use std::io::Write;
 use std::path::Path;
 
+/// Makes a rename in `path`'s folder last through a loss of power, where the system can say so of folders.
+fn sync_folder(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Windows opens no folders; there is nothing else to do then.
+    let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+}
+
 /// Writes to a temporary name in the same folder, syncs, then renames: whatever happens, `path` holds either what it
 /// held before or all of `bytes`.
 ///
@@ -15,7 +22,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         file.write_all(bytes)?;
         file.sync_all()
     });
-    let done = written.and_then(|()| std::fs::rename(&temporary, path));
+    let done = written.and_then(|()| std::fs::rename(&temporary, path)).map(|()| sync_folder(path));
     if done.is_err() {
         // The temporary file is ours; that it cannot be removed either matters less than the first error.
         let _ = std::fs::remove_file(&temporary);

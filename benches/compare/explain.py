@@ -4,11 +4,11 @@
 # ///
 """glowworm's explanations beside those of shap's GradientExplainer, on the same weights, pictures and background.
 
-    uv run benches/compare/explain.py GLOWWORM RUN PICTURE... [--samples 200] [--reference 20000] [--repeats 3]
+    uv run benches/compare/explain.py GLOWWORM RUN PICTURE... [--samples 200 800] [--reference 4000] [--repeats 3]
 
-GLOWWORM is the program, RUN a folder that `glowworm train` left, PICTURE at least one. Both explain the same pictures with
-the same number of points, in turn, `--repeats` times; the error of each is held against glowworm's values at `--reference`
-points a picture (both converge to the same integral, which the table shows). Prints Markdown.
+GLOWWORM is the program, RUN a folder that `glowworm train` left, PICTURE files of the network's own size. Both explain them
+with each number of points, in turn, `--repeats` times; errors are held against glowworm's values at `--reference` points,
+and as shap's fall with the square root of its points towards the same values, both estimate the same. Prints Markdown.
 """
 import argparse, math, os, statistics, subprocess, tempfile, time
 
@@ -19,8 +19,8 @@ from safetensors.numpy import load_file
 
 parser = argparse.ArgumentParser()
 parser.add_argument("glowworm"), parser.add_argument("run"), parser.add_argument("pictures", nargs="+")
-parser.add_argument("--samples", type=int, default=200), parser.add_argument("--reference", type=int, default=20000)
-parser.add_argument("--repeats", type=int, default=3), parser.add_argument("--shap-samples", type=int, nargs="*", default=[])
+parser.add_argument("--samples", type=int, nargs="+", default=[200, 800])
+parser.add_argument("--reference", type=int, default=4000), parser.add_argument("--repeats", type=int, default=3)
 args = parser.parse_args()
 
 
@@ -55,7 +55,6 @@ def difference(a, b):
 
 model, side = network(load_file(f"{args.run}/model.safetensors"))
 background = load_file(f"{args.run}/background.safetensors")["background"][..., :3].astype("float32")
-# glowworm's own resizing is used on both sides: pictures come as PNG of the network's size, or the comparison would be of decoders.
 pictures = numpy.stack([numpy.asarray(Image.open(p).convert("RGB"), "float32") for p in args.pictures])
 assert pictures.shape[1:3] == (side, side), f"pictures must be {side}x{side}, or two ways of resizing would be compared"
 explainer = shap.GradientExplainer(model, background)
@@ -68,25 +67,18 @@ def peer(samples, seed):
 
 
 _, exact = glowworm(args.reference)
-rows, ours, theirs = [], [], []
-for repeat in range(args.repeats):
-    ours.append(glowworm(args.samples)), theirs.append(peer(args.samples, repeat))
-
-
-def row(name, samples, runs):
-    seconds = statistics.median(seconds for seconds, _ in runs)
-    error = statistics.median(difference(values, exact) for _, values in runs)
-    rows.append((name, samples, seconds, error))
-
-
-row("glowworm", args.samples, ours), row(f"shap {shap.__version__}, Keras {keras.__version__}", args.samples, theirs)
-for samples in args.shap_samples:
-    row(f"shap {shap.__version__}, Keras {keras.__version__}", samples, [peer(samples, 1000)])
-
-print(f"{len(pictures)} pictures of {side}x{side}, background {len(background)}; the error is the relative L2 distance from "
-      f"glowworm's values at {args.reference} points; glowworm's seconds are those of the whole program.\n")
-print("| | points a picture | seconds | error | seconds to glowworm's error |\n|---|---|---|---|---|")
-for name, samples, seconds, error in rows:
-    # A random draw's error falls with the square root of the points.
-    same = seconds * max(1.0, (error / rows[0][3]) ** 2)
-    print(f"| {name} | {samples} | {seconds:.2f} | {error:.4f} | {same:.1f} |")
+print(f"{len(pictures)} pictures of {side}x{side}, background {len(background)}, shap {shap.__version__} on Keras {keras.__version__}; "
+      f"medians of {args.repeats}, in turn. The error is the relative L2 distance from glowworm's values at {args.reference} points; "
+      "glowworm's seconds are those of the whole program. To glowworm's error shap needs the square of the errors' ratio more.\n")
+print("| points | glowworm, s | shap, s | ratio | glowworm's error | shap's error | shap to glowworm's error, s | ratio |")
+print("|---|---|---|---|---|---|---|---|")
+for samples in args.samples:
+    ours, theirs = [], []
+    for repeat in range(args.repeats):
+        ours.append(glowworm(samples)), theirs.append(peer(samples, repeat))
+    (t, e), (shap_t, shap_e) = [
+        (statistics.median(t for t, _ in runs), statistics.median(difference(v, exact) for _, v in runs))
+        for runs in (ours, theirs)
+    ]
+    same = shap_t * (shap_e / e) ** 2
+    print(f"| {samples} | {t:.1f} | {shap_t:.1f} | {t / shap_t:.2f} | {e:.3f} | {shap_e:.3f} | {same:.0f} | {t / same:.2f} |", flush=True)

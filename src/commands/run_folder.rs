@@ -1,5 +1,6 @@
 //! A run's folder: its settings, history, curves and weights.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -9,7 +10,7 @@ use super::CommandError;
 use crate::data::Region;
 use crate::files::write_atomically;
 use crate::model::{Metadata, NetworkSpec, Weights};
-use crate::training::OptimizerSettings;
+use crate::training::{Checkpoint, OptimizerSettings};
 
 /// What a run was started with, as `settings.toml` keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,17 @@ pub struct Settings {
 }
 
 const BACKGROUND: &str = "background.safetensors";
+
+/// The last checkpoint, and the one before it, in case the last is found damaged.
+const CHECKPOINTS: [&str; 2] = ["checkpoint.safetensors", "checkpoint-before.safetensors"];
+const LOCK: &str = "run.lock";
+
+/// A checkpoint holds three numbers for each parameter and some text; what is much larger is not read at all.
+const MOST_OF_A_CHECKPOINT: u64 = 256 << 20;
+
+/// While it lives, no other process trains into the run folder.
+#[derive(Debug)]
+pub struct RunLock(#[expect(dead_code, reason = "the lock ends with the file")] File);
 
 /// The folder of one run.
 #[derive(Clone, Debug)]
@@ -102,6 +114,82 @@ impl RunFolder {
             ));
         }
         Ok(run)
+    }
+
+    /// The folder of a run that may not have finished an epoch.
+    ///
+    /// # Errors
+    /// [`CommandError::File`] if it is none.
+    pub fn open_unfinished(path: &Path) -> Result<RunFolder, CommandError> {
+        let run = RunFolder(path.to_owned());
+        if !run.file("settings.toml").exists() {
+            return Err(fail(path, "it holds no settings.toml: it is not a run folder; `glowworm train` makes one"));
+        }
+        Ok(run)
+    }
+
+    /// Keeps other trainings out of the folder, until the lock is dropped or the process ends, however it ends.
+    ///
+    /// # Errors
+    /// [`CommandError::File`] if another training holds it.
+    pub fn lock(&self) -> Result<RunLock, CommandError> {
+        let path = self.file(LOCK);
+        let file = File::create(&path).map_err(|e| fail(&path, format!("it cannot be made: {e}")))?;
+        match file.try_lock() {
+            Ok(()) => Ok(RunLock(file)),
+            Err(TryLockError::WouldBlock) => {
+                Err(fail(&self.0, "another glowworm is training into this run folder; wait for it to end"))
+            }
+            Err(TryLockError::Error(e)) => Err(fail(&path, format!("it cannot be locked: {e}"))),
+        }
+    }
+
+    /// Writes a checkpoint; the last one is kept as the one before.
+    ///
+    /// # Errors
+    /// [`CommandError::File`].
+    pub fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), CommandError> {
+        let [path, before] = CHECKPOINTS.map(|name| self.file(name));
+        let bytes = checkpoint.encode().map_err(|e| fail(&path, e))?;
+        let refused = |e: std::io::Error| fail(&path, format!("the checkpoint cannot be written: {e}"));
+        if path.exists() {
+            std::fs::rename(&path, &before).map_err(refused)?;
+        }
+        write_atomically(&path, &bytes).map_err(refused)
+    }
+
+    /// The last checkpoint that is whole, if there is one, and what to tell the user of those that are not and were put
+    /// aside. Only for the holder of the lock.
+    ///
+    /// # Errors
+    /// [`CommandError::File`] if a file cannot be read at all.
+    pub fn checkpoint(&self, spec: &NetworkSpec) -> Result<(Option<Checkpoint>, Vec<String>), CommandError> {
+        let parameters: u64 = spec.parameters().iter().map(|p| p.layout.len() as u64).sum();
+        let most = 3 * 4 * parameters + MOST_OF_A_CHECKPOINT;
+        let mut notes = Vec::new();
+        for path in CHECKPOINTS.map(|name| self.file(name)) {
+            let unreadable = |e: std::io::Error| fail(&path, format!("it cannot be read: {e}"));
+            let found = match std::fs::metadata(&path) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(unreadable(e)),
+                Ok(about) if about.len() > most => Err(format!("it is foreign: {} bytes are too many", about.len())),
+                Ok(_) => Checkpoint::decode(&std::fs::read(&path).map_err(unreadable)?, spec),
+            };
+            match found {
+                Ok(checkpoint) => return Ok((Some(checkpoint), notes)),
+                Err(reason) => {
+                    // Out of the way, lest it take the place of a whole one when the next is written.
+                    let aside = path.with_extension("damaged");
+                    std::fs::rename(&path, &aside).map_err(unreadable)?;
+                    notes.push(format!(
+                        "{}: {reason}; it is now called {}, and what came before it is used",
+                        path.display(),
+                        aside.file_name().unwrap_or_default().to_string_lossy(),
+                    ));
+                }
+            }
+        }
+        Ok((None, notes))
     }
 
     /// The folder.

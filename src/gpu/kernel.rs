@@ -47,6 +47,7 @@ impl Kernel {
         // SAFETY: the checks left out are those of array bounds and endless loops. The shaders are ours alone; no user's
         // text is ever compiled, every index is derived from the shapes that the kernel families check on the host, and
         // the parity tests run each kernel on odd shapes between guard words.
+        #[expect(unsafe_code, reason = "see above")]
         let module =
             unsafe { gpu.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
         let pipeline = gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {

@@ -13,7 +13,7 @@ mod weights;
 pub use error::ModelError;
 pub use explanation::Target;
 pub use layout::Layout;
-pub use network::{Network, Purpose, StepSettings};
+pub use network::{Network, OptimizerState, Purpose, StepSettings};
 pub use shapes::{Shapes, fit, fitting_points};
 pub use spec::{Layer, NetworkSpec};
 pub use weights::{Metadata, Tensor, Weights};

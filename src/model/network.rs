@@ -22,6 +22,15 @@ pub enum Purpose {
     Train(Rule, Optimizer),
 }
 
+/// What an optimiser keeps of each parameter from step to step: moments, velocities or mean squares, by its rule.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OptimizerState {
+    /// First moment or velocity.
+    pub first: Option<Weights>,
+    /// Second moment or mean square.
+    pub second: Option<Weights>,
+}
+
 /// What changes from step to step.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StepSettings {
@@ -208,11 +217,41 @@ impl Network {
     /// # Errors
     /// [`ModelError::Weights`] if they belong to another network.
     pub fn load(&self, weights: &Weights) -> Result<(), ModelError> {
-        weights.check(&self.spec)?;
+        self.write(weights, |learned| Some(&learned.weights))
+    }
+
+    fn write(&self, values: &Weights, which: impl Fn(&Learned) -> Option<&Buffer>) -> Result<(), ModelError> {
+        values.check(&self.spec)?;
         for learned in &self.learned {
-            if let Some(tensor) = weights.0.iter().find(|t| t.name == learned.name) {
-                self.gpu.write(&learned.weights, bytemuck::cast_slice(&learned.layout.pack(&tensor.data)));
+            if let (Some(buffer), Some(tensor)) = (which(learned), values.0.iter().find(|t| t.name == learned.name)) {
+                self.gpu.write(buffer, bytemuck::cast_slice(&learned.layout.pack(&tensor.data)));
             }
+        }
+        Ok(())
+    }
+
+    /// Reads what the optimiser keeps of each parameter, in the layouts of the weights.
+    ///
+    /// # Errors
+    /// [`ModelError::Gpu`].
+    pub fn optimizer_state(&self) -> Result<OptimizerState, ModelError> {
+        let some = |weights: Weights| (!weights.0.is_empty()).then_some(weights);
+        Ok(OptimizerState {
+            first: some(self.read(|learned| learned.first.as_ref())?),
+            second: some(self.read(|learned| learned.second.as_ref())?),
+        })
+    }
+
+    /// Puts back what [`Network::optimizer_state`] read.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] if it belongs to another network.
+    pub fn load_optimizer_state(&self, state: &OptimizerState) -> Result<(), ModelError> {
+        if let Some(first) = &state.first {
+            self.write(first, |learned| learned.first.as_ref())?;
+        }
+        if let Some(second) = &state.second {
+            self.write(second, |learned| learned.second.as_ref())?;
         }
         Ok(())
     }

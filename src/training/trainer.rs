@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::augmentation::{Augmentation, shuffled};
 use super::{Images, OptimizerSettings, Schedule};
 use crate::gpu::{Gpu, Plan, Readback};
@@ -12,7 +14,7 @@ use crate::model::{ModelError, Network, StepSettings};
 const STEPS_UNDER_WAY: usize = 3;
 
 /// Running means over the pictures seen so far, as Keras shows them: weighted by the size of the batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Running {
     /// Pictures counted.
     pub count: usize,
@@ -41,11 +43,32 @@ impl Running {
     }
 }
 
+/// Where a training stands: before batch `batches` of epoch `epoch`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// From 1.
+    pub epoch: u64,
+    /// Batches of the epoch that are done.
+    pub batches: usize,
+    /// Steps since the start of training.
+    pub step: u64,
+    /// Means over the batches done.
+    pub running: Running,
+}
+
+impl Default for Position {
+    fn default() -> Position {
+        Position { epoch: 1, batches: 0, step: 0, running: Running::default() }
+    }
+}
+
 /// How an epoch ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ended {
     /// Every picture was seen.
     Whole(Running),
+    /// The caller wanted to stand still for a moment; call again to go on.
+    Paused,
     /// The user asked to stop; the step under way was finished.
     Stopped,
     /// The loss of this step (from 0, over the whole run) was not a number, or infinite.
@@ -66,7 +89,8 @@ pub struct Trainer<'a> {
     pub optimizer: OptimizerSettings,
     /// Its learning rate.
     pub schedule: Schedule,
-    step: u64,
+    /// Where the training stands. No step is under way between calls.
+    pub position: Position,
 }
 
 impl<'a> Trainer<'a> {
@@ -82,7 +106,17 @@ impl<'a> Trainer<'a> {
         schedule: Schedule,
     ) -> Result<Trainer<'a>, ModelError> {
         let plan = network.training_plan(images.buffer())?;
-        Ok(Trainer { gpu: gpu.clone(), network, images, plan, seed: 0, augment: true, optimizer, schedule, step: 0 })
+        Ok(Trainer {
+            gpu: gpu.clone(),
+            network,
+            images,
+            plan,
+            seed: 0,
+            augment: true,
+            optimizer,
+            schedule,
+            position: Position::default(),
+        })
     }
 
     /// Steps in an epoch; the last may be short.
@@ -90,28 +124,35 @@ impl<'a> Trainer<'a> {
         self.images.len().div_ceil(self.network.batch())
     }
 
-    /// Trains on every picture once, in an order of the epoch's own; calls `progress(step, running means)` as results
-    /// arrive, and ends early when `stop` is set.
+    /// Trains on every picture that is left of the epoch, in an order of the epoch's own; calls `progress(step, running
+    /// means)` as results arrive, ends early when `stop` is set, and pauses after a step when `pause(its number)` says so.
     ///
     /// # Errors
     /// [`ModelError::Gpu`].
     pub fn epoch(
         &mut self,
-        epoch: u64,
         stop: &AtomicBool,
+        mut pause: impl FnMut(u64) -> bool,
         mut progress: impl FnMut(usize, &Running),
     ) -> Result<Ended, ModelError> {
         let (height, width) = (self.network.spec().height, self.network.spec().width);
+        let Position { epoch, batches, .. } = self.position;
         let order = shuffled(self.images.len(), self.seed, epoch);
         let mut augmentation = Augmentation::new(self.seed, epoch, height, width);
+        let done = (batches * self.network.batch()).min(order.len());
+        // What the batches before this place have drawn.
+        for _ in 0..done {
+            augmentation.draw(0);
+        }
         let bytes = self.network.results().bytes();
         let mut readback = Readback::new(&self.gpu, self.network.results(), bytes, STEPS_UNDER_WAY)?;
-        let mut counts = Counted::new(order.len(), self.network.batch());
-        let first = self.step;
-        let mut stopped = false;
-        for batch in order.chunks(self.network.batch()) {
+        let mut counts = Counted::new(order.len() - done, self.network.batch());
+        (counts.steps, counts.running) = (batches, self.position.running);
+        let first = self.position.step - batches as u64;
+        let mut early = None;
+        for batch in order[done..].chunks(self.network.batch()) {
             if stop.load(Ordering::Relaxed) {
-                stopped = true;
+                early = Some(Ended::Stopped);
                 break;
             }
             let numbers = self.images.stage(batch);
@@ -120,12 +161,13 @@ impl<'a> Trainer<'a> {
                 .map(|n| if self.augment { augmentation.draw(n) } else { Sample::plain(n) })
                 .collect();
             let labels: Vec<u32> = batch.iter().map(|&i| self.images.labels()[i]).collect();
-            let rate = self.optimizer.rate(self.schedule.at(self.step), self.step);
+            let rate = self.optimizer.rate(self.schedule.at(self.position.step), self.position.step);
             // The kernels' seed is 32 bits wide; the step is the counter.
             let seed = (self.seed ^ (self.seed >> 32)) as u32;
-            self.network.set_batch(StepSettings { seed, step: self.step as u32, rate }, &samples, &labels);
+            self.network.set_batch(StepSettings { seed, step: self.position.step as u32, rate }, &samples, &labels);
             self.plan.submit(&self.gpu, &mut [&mut readback])?;
-            self.step += 1;
+            self.position.step += 1;
+            self.position.batches += 1;
             for results in readback.arrived(&self.gpu)? {
                 counts.add(&results);
                 progress(counts.steps, &counts.running);
@@ -133,15 +175,23 @@ impl<'a> Trainer<'a> {
             if !counts.is_finite() {
                 break;
             }
+            if pause(self.position.step) && self.position.batches < self.steps_per_epoch() {
+                early = Some(Ended::Paused);
+                break;
+            }
         }
         for results in readback.finish(&self.gpu)? {
             counts.add(&results);
             progress(counts.steps, &counts.running);
         }
-        Ok(match counts.not_finite {
-            Some(step) => Ended::NotFinite(first + step as u64),
-            None if stopped => Ended::Stopped,
-            None => Ended::Whole(counts.running),
+        self.position.running = counts.running;
+        Ok(match (counts.not_finite, early) {
+            (Some(step), _) => Ended::NotFinite(first + step as u64),
+            (None, Some(early)) => early,
+            (None, None) => {
+                self.position = Position { epoch: epoch + 1, step: self.position.step, ..Position::default() };
+                Ended::Whole(counts.running)
+            }
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The program as a person uses it.
 
 mod explanations;
+mod interruptions;
 mod runs;
 
 use std::path::Path;

@@ -1,0 +1,143 @@
+//! The epochs of a run, and what they leave in its folder.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::options::Every;
+use crate::commands::{CommandError, RunFolder};
+use crate::gpu::Gpu;
+use crate::model::{Metadata, Network};
+use crate::report::{Epoch, EpochProgress, History, Output, curves};
+use crate::training::{Checkpoint, Ended, Images, Trainer, answer};
+
+/// What an epoch, a checkpoint and the end leave in the run folder.
+pub(super) struct Keeper<'a> {
+    pub run: &'a RunFolder,
+    pub metadata: &'a Metadata,
+    pub network: &'a Network,
+}
+
+impl Keeper<'_> {
+    fn save(&self, history: &History, is_best: bool) -> Result<(), CommandError> {
+        let weights = self.network.weights()?;
+        weights.save(self.metadata, &self.run.file("model.safetensors"))?;
+        if is_best {
+            weights.save(self.metadata, &self.run.file("best.safetensors"))?;
+        }
+        history.write(&self.run.file("history.csv"))?;
+        Ok(curves::write(history, &self.run.path().display().to_string(), &self.run.file("curves.png"))?)
+    }
+
+    fn checkpoint(&self, trainer: &Trainer, history: &History) -> Result<(), CommandError> {
+        let checkpoint = Checkpoint {
+            position: trainer.position.clone(),
+            weights: self.network.weights()?,
+            optimizer: self.network.optimizer_state()?,
+            about: json!({ "history": history.0 }),
+        };
+        self.run.write_checkpoint(&checkpoint)
+    }
+}
+
+/// The history that [`Keeper`] put into a checkpoint.
+pub(super) fn history_of(checkpoint: &Checkpoint) -> History {
+    History(serde_json::from_value(checkpoint.about["history"].clone()).unwrap_or_default())
+}
+
+/// When the next checkpoint is due.
+struct Due {
+    every: Every,
+    last_step: u64,
+    last_time: Instant,
+}
+
+impl Due {
+    fn is_now(&self, step: u64) -> bool {
+        match self.every {
+            Every::Steps(count) => step - self.last_step >= count,
+            Every::Seconds(count) => self.last_time.elapsed().as_secs() >= count,
+        }
+    }
+}
+
+/// How the epochs are to go.
+pub(super) struct Course<'a> {
+    pub epochs: usize,
+    pub checkpoint_every: Every,
+    pub output: Output,
+    pub stop: &'a AtomicBool,
+}
+
+/// Trains from where `trainer` stands to the end of the last epoch; `history` holds the epochs before.
+pub(super) fn train_epochs(
+    gpu: &Gpu,
+    trainer: &mut Trainer,
+    test: &mut Images,
+    keeper: &Keeper,
+    mut history: History,
+    course: &Course,
+) -> Result<History, CommandError> {
+    let accuracies = history.0.iter().filter_map(|e| e.val_accuracy);
+    let mut best = accuracies.fold(f64::NEG_INFINITY, f64::max);
+    let mut due = Due { every: course.checkpoint_every, last_step: trainer.position.step, last_time: Instant::now() };
+    while trainer.position.epoch as usize <= course.epochs {
+        let epoch = trainer.position.epoch as usize;
+        let start = Instant::now();
+        let mut bar = EpochProgress::new(course.output, epoch, course.epochs, trainer.steps_per_epoch());
+        let running = loop {
+            let pause = |step| due.is_now(step);
+            match trainer.epoch(course.stop, pause, |step, r| bar.step(step, r.loss(), r.accuracy()))? {
+                Ended::Whole(running) => break running,
+                Ended::Paused => {
+                    keeper.checkpoint(trainer, &history)?;
+                    (due.last_step, due.last_time) = (trainer.position.step, Instant::now());
+                }
+                Ended::Stopped => {
+                    bar.abandon();
+                    // What the unfinished epoch has learnt is kept as the last model; history holds whole epochs only.
+                    keeper.save(&history, false)?;
+                    keeper.checkpoint(trainer, &history)?;
+                    if course.output != Output::Quiet {
+                        let run = keeper.run.path().display();
+                        println!(
+                            "stopped in epoch {epoch}; {run} holds the model so far, and glowworm train --resume {run} \
+                             goes on"
+                        );
+                    }
+                    return Err(CommandError::Stopped);
+                }
+                Ended::NotFinite(step) => {
+                    bar.abandon();
+                    let kept = match history.0.len() {
+                        0 => "No epoch was finished, so no model was kept.".to_owned(),
+                        n => format!("The model of epoch {n} is kept in {}.", keeper.run.path().display()),
+                    };
+                    let learning_rate = trainer.schedule.learning_rate;
+                    return Err(CommandError::Diverged { step: step + 1, learning_rate, kept });
+                }
+            }
+        };
+        let answers = answer(gpu, keeper.network, test)?;
+        let entry = Epoch {
+            epoch,
+            loss: running.loss(),
+            accuracy: running.accuracy(),
+            val_loss: Some(answers.running.loss()),
+            val_accuracy: Some(answers.running.accuracy()),
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        bar.finish(&entry);
+        history.0.push(entry);
+        // The best epoch is the one with the highest accuracy on the test pictures; of equals, the first.
+        let is_best = answers.running.accuracy() > best;
+        best = best.max(answers.running.accuracy());
+        keeper.save(&history, is_best)?;
+        if due.is_now(trainer.position.step) || epoch == course.epochs {
+            keeper.checkpoint(trainer, &history)?;
+            (due.last_step, due.last_time) = (trainer.position.step, Instant::now());
+        }
+    }
+    Ok(history)
+}

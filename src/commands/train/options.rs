@@ -1,0 +1,183 @@
+//! The options of `glowworm train`, and the settings that they make.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use crate::commands::{CommandError, DeviceArgs, Settings};
+use crate::data::Region;
+use crate::gpu::Gpu;
+use crate::model::NetworkSpec;
+use crate::training::OptimizerSettings;
+
+const DEFAULT_EPOCHS: u32 = 25;
+
+/// How often something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// After so many steps.
+    Steps(u64),
+    /// After so many seconds.
+    Seconds(u64),
+}
+
+impl FromStr for Every {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Every, String> {
+        let (number, of): (&str, fn(u64) -> Every) = match text.strip_suffix('s') {
+            Some(number) => (number, Every::Seconds),
+            None => (text, Every::Steps),
+        };
+        match number.parse() {
+            Ok(count) if count > 0 => Ok(of(count)),
+            _ => Err("it must be a whole number of steps, 500, or of seconds, 30s".to_owned()),
+        }
+    }
+}
+
+/// Names of the optimisers.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum OptimizerName {
+    /// Adam, β 0.9 and 0.999
+    Adam,
+    /// Stochastic gradient descent
+    Sgd,
+    /// RMSprop, ρ 0.9
+    Rmsprop,
+}
+
+/// Options of `train`.
+#[derive(Args)]
+pub struct TrainArgs {
+    /// Folder with train/<class>/ and test/<class>/, or with the classes themselves [default: data/insects, drawn at the first run]
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// Side in pixels that pictures are resized to
+    #[arg(long, value_name = "PIXELS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(8..=4096))]
+    image_size: u32,
+    /// Times that every picture is seen [default: 25]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) epochs: Option<u32>,
+    /// Pictures in a step
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    batch_size: u32,
+    /// Learning rate [default: 0.001; 0.01 for sgd]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    learning_rate: Option<f64>,
+    /// Optimiser
+    #[arg(long, value_enum, default_value_t = OptimizerName::Adam)]
+    optimizer: OptimizerName,
+    /// Momentum of sgd
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    momentum: f32,
+    /// Nesterov's form of the momentum
+    #[arg(long)]
+    nesterov: bool,
+    /// Seed of the weights, the order, augmentation, dropout and split: the same seed on the same device gives the same bits
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Train on the pictures as they are, without flips and turns
+    #[arg(long)]
+    no_augment: bool,
+    /// Share of the pictures kept for validation when there is no test folder
+    #[arg(long, value_name = "SHARE", default_value_t = 0.15, allow_negative_numbers = true)]
+    pub(super) validation_split: f64,
+    /// Blank a part of every picture, in shares of its sides, lest the network learn from it (0.8,0.9,1,1 is the lower right
+    /// corner); kept with the run, and done whenever it is used. May be given several times
+    #[arg(long, value_name = "LEFT,TOP,RIGHT,BOTTOM")]
+    mask: Vec<Region>,
+    /// Leave out training files whose content also stands in the test folder
+    #[arg(long)]
+    pub(super) exclude_duplicates_of_test: bool,
+    /// Fail on the first picture that cannot be read, in place of naming and skipping it
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Folder for the run [default: runs/<data>-<number>]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Keep pictures on the device only up to this many MiB, and stream them beyond it [default: what the adapter can bind]
+    #[arg(long, value_name = "MIB")]
+    pub(super) image_memory: Option<u64>,
+    /// Training pictures kept with the run as the background of explanations
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) background: u32,
+    /// Go on with a run that was interrupted, from its last checkpoint and with its own settings: it ends with the bits that
+    /// it would have ended with. With --epochs, a finished run goes on to more
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "image_size", "batch_size", "learning_rate", "optimizer",
+        "momentum", "nesterov", "seed", "no_augment", "validation_split", "mask", "exclude_duplicates_of_test", "strict",
+        "out", "background"])]
+    pub(super) resume: Option<PathBuf>,
+    /// How often to write a checkpoint that --resume goes on from: every so many steps (500), or seconds (30s)
+    #[arg(long, value_name = "STEPS|SECONDSs", default_value = "30s")]
+    pub(super) checkpoint_every: Every,
+    /// Print nothing but errors
+    #[arg(long)]
+    pub(super) quiet: bool,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+}
+
+impl TrainArgs {
+    /// Holds the options against each other before any work is done.
+    ///
+    /// # Errors
+    /// [`CommandError::Usage`].
+    pub(super) fn check(&self) -> Result<(), CommandError> {
+        self.learning_rate(self.optimizer()?).map(|_| ())
+    }
+
+    /// What the run is started with, as its folder keeps it.
+    ///
+    /// # Errors
+    /// [`CommandError::Usage`] for values that make no sense.
+    pub(super) fn settings(&self, data: PathBuf, gpu: &Gpu, classes: u32) -> Result<Settings, CommandError> {
+        let optimizer = self.optimizer()?;
+        Ok(Settings {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            data,
+            image_size: self.image_size,
+            epochs: self.epochs.unwrap_or(DEFAULT_EPOCHS) as usize,
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate(optimizer)?,
+            seed: self.seed,
+            augment: !self.no_augment,
+            validation_split: self.validation_split,
+            masks: self.mask.clone(),
+            exclude_duplicates_of_test: self.exclude_duplicates_of_test,
+            adapter: gpu.summary().name.clone(),
+            driver: gpu.summary().driver.clone(),
+            optimizer,
+            network: NetworkSpec::reference(self.image_size, self.image_size, classes),
+        })
+    }
+
+    fn optimizer(&self) -> Result<OptimizerSettings, CommandError> {
+        if !(0.0..1.0).contains(&self.momentum) {
+            return Err(CommandError::Usage(format!(
+                "--momentum {}: it must be at least 0 and below 1",
+                self.momentum
+            )));
+        }
+        match self.optimizer {
+            OptimizerName::Sgd if self.nesterov && self.momentum == 0.0 => {
+                Err(CommandError::Usage("--nesterov needs a --momentum, 0.9 for example".to_owned()))
+            }
+            OptimizerName::Sgd => Ok(OptimizerSettings::Sgd { momentum: self.momentum, nesterov: self.nesterov }),
+            _ if self.momentum != 0.0 || self.nesterov => {
+                Err(CommandError::Usage("--momentum and --nesterov belong to --optimizer sgd".to_owned()))
+            }
+            OptimizerName::Adam => Ok(OptimizerSettings::Adam),
+            OptimizerName::Rmsprop => Ok(OptimizerSettings::RmsProp),
+        }
+    }
+
+    fn learning_rate(&self, optimizer: OptimizerSettings) -> Result<f64, CommandError> {
+        let rate = self.learning_rate.unwrap_or(optimizer.default_learning_rate());
+        if !(rate.is_finite() && rate > 0.0) {
+            return Err(CommandError::Usage(format!("--learning-rate {rate}: it must be a number above 0")));
+        }
+        Ok(rate)
+    }
+}
