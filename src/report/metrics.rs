@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::statistics::{Calibration, Interval, f1_intervals, f1_of, ratio, wilson};
+
 /// The figures of one class.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClassMetrics {
@@ -17,6 +19,12 @@ pub struct ClassMetrics {
     pub f1: f64,
     /// Pictures of this class.
     pub support: usize,
+    /// Wilson's interval of 95 % for the precision.
+    pub precision_interval: Interval,
+    /// The same for the recall.
+    pub recall_interval: Interval,
+    /// Bootstrap interval of 95 % for F1.
+    pub f1_interval: Interval,
 }
 
 /// What was measured on a set of pictures.
@@ -29,33 +37,23 @@ pub struct Evaluation {
     /// Share of right answers, 0 to 1.
     pub accuracy: f64,
     /// Wilson's interval of 95 % for the accuracy, were other pictures drawn from the same source (Wilson 1927).
-    pub accuracy_interval: (f64, f64),
+    pub accuracy_interval: Interval,
     /// One row a class.
     pub classes: Vec<ClassMetrics>,
     /// Plain mean of the classes' precision, recall and F1.
     pub macro_average: [f64; 3],
+    /// Bootstrap interval of 95 % for the mean F1.
+    pub macro_f1_interval: Interval,
     /// The same weighted by support.
     pub weighted_average: [f64; 3],
     /// `[true class][predicted class]`: numbers of pictures.
     pub confusion: Vec<Vec<usize>>,
-}
-
-fn ratio(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
-
-fn wilson(hits: usize, count: usize) -> (f64, f64) {
-    if count == 0 {
-        return (0.0, 1.0);
-    }
-    let (n, p, z) = (count as f64, ratio(hits, count), 1.959964);
-    let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-    let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    ((centre - half).max(0.0), (centre + half).min(1.0))
+    /// Whether the network is right as often as it says.
+    pub calibration: Calibration,
 }
 
 /// Index of the largest value; the first of equals.
-fn largest(values: &[f32]) -> usize {
+pub fn largest(values: &[f32]) -> usize {
     values.iter().enumerate().fold(0, |best, (i, v)| if *v > values[best] { i } else { best })
 }
 
@@ -64,18 +62,30 @@ impl Evaluation {
     pub fn new(classes: &[String], labels: &[usize], probabilities: &[Vec<f32>]) -> Evaluation {
         let mut confusion = vec![vec![0; classes.len()]; classes.len()];
         let mut loss = 0.0;
+        let mut answers = Vec::with_capacity(labels.len());
         for (&label, row) in labels.iter().zip(probabilities) {
-            confusion[label][largest(row)] += 1;
+            let said = largest(row);
+            confusion[label][said] += 1;
+            answers.push((f64::from(row[said]), said == label));
             loss -= f64::from(row[label]).max(1e-7).ln();
         }
         let count = labels.len();
         let hits: usize = (0..classes.len()).map(|c| confusion[c][c]).sum();
+        let f1 = f1_of(&confusion);
+        let (f1_interval, macro_f1_interval) = f1_intervals(&confusion);
         let row = |(c, class): (usize, &String)| {
             let support = confusion[c].iter().sum();
             let said = confusion.iter().map(|row| row[c]).sum::<usize>();
-            let (precision, recall) = (ratio(confusion[c][c], said), ratio(confusion[c][c], support));
-            let f1 = ratio(2 * confusion[c][c], said + support);
-            ClassMetrics { class: class.clone(), precision, recall, f1, support }
+            ClassMetrics {
+                class: class.clone(),
+                precision: ratio(confusion[c][c], said),
+                recall: ratio(confusion[c][c], support),
+                f1: f1[c],
+                support,
+                precision_interval: wilson(confusion[c][c], said),
+                recall_interval: wilson(confusion[c][c], support),
+                f1_interval: f1_interval[c],
+            }
         };
         let rows: Vec<ClassMetrics> = classes.iter().enumerate().map(row).collect();
         let average = |weight: &dyn Fn(&ClassMetrics) -> f64| {
@@ -91,6 +101,8 @@ impl Evaluation {
             accuracy: ratio(hits, count),
             accuracy_interval: wilson(hits, count),
             macro_average: average(&|_| 1.0),
+            macro_f1_interval,
+            calibration: Calibration::new(&answers),
             weighted_average: average(&|r| r.support as f64),
             classes: rows,
             confusion,

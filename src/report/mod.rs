@@ -7,8 +7,10 @@ pub mod heatmap;
 mod history;
 mod metrics;
 pub mod progress;
+mod statistics;
 
 pub use error::{ReportError, write_png};
 pub use history::{Epoch, History};
-pub use metrics::{ClassMetrics, Evaluation};
+pub use metrics::{ClassMetrics, Evaluation, largest};
 pub use progress::{EpochProgress, Output};
+pub use statistics::{Bin, Calibration, Interval, wilson};
