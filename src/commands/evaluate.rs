@@ -4,11 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::pictures::TestPictures;
 use super::{CommandError, DeviceArgs, RunFolder};
-use crate::data::{self, DecodeOptions, OpenOptions, Sample};
-use crate::model::{Network, Purpose};
-use crate::report::{Evaluation, Output, progress};
-use crate::training::{Images, answer};
+use crate::report::Output;
 
 /// Options of `evaluate`.
 #[derive(Args)]
@@ -40,67 +38,21 @@ pub struct EvaluateArgs {
 /// [`CommandError`].
 pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let run = RunFolder::open(&args.run)?;
-    let settings = run.settings()?;
-    let (weights, metadata) = run.weights(args.best)?;
     let gpu = args.device.open()?;
-    let folder = args.data.as_ref().unwrap_or(&settings.data);
-    let options = OpenOptions {
-        validation_split: settings.validation_split,
-        seed: settings.seed,
-        exclude_duplicates_of_test: false,
-    };
-    let dataset = data::open(folder, &options)?;
-    // Another folder without a test part is measured whole; the run's own keeps to the split it was trained with.
-    let whole = args.data.is_some() && dataset.test_is_split;
-    let chosen = if whole { dataset.train.iter().chain(&dataset.test).cloned().collect() } else { dataset.test };
-    let samples = relabel(&chosen, &dataset.classes, &metadata.classes, folder)?;
-
-    let spec = &metadata.network;
-    let options = DecodeOptions {
-        height: spec.height as usize,
-        width: spec.width as usize,
+    let choice = TestPictures {
+        folder: args.data.as_deref(),
+        best: args.best,
         strict: args.strict,
-        masks: settings.masks,
+        batch_size: args.batch_size,
+        output: Output::detect(args.json),
     };
-    let output = Output::detect(args.json);
-    let pixels = data::decode(&samples, &options, &progress::counter(output, "pictures", samples.len()))?;
-    for (path, reason) in &pixels.skipped {
-        eprintln!("skipped {}: {reason}", path.display());
-    }
-    let labels: Vec<usize> = pixels.labels.iter().map(|&l| l as usize).collect();
-    let network = Network::new(&gpu, spec, args.batch_size, Purpose::Infer, &weights)?;
-    let mut images = Images::new(&gpu, pixels.bytes, pixels.labels, args.batch_size as usize, None)?;
-    let answers = answer(&gpu, &network, &mut images)?;
-    let evaluation = Evaluation::new(&metadata.classes, &labels, &answers.probabilities);
+    let (answered, folder) = choice.answer(run, gpu)?;
+    let evaluation = answered.evaluation();
     if args.json {
         println!("{:#}", evaluation.to_json());
     } else {
-        println!("{} pictures of {}, on {}\n\n{evaluation}", labels.len(), folder.display(), gpu.summary().name);
+        let adapter = &answered.gpu.summary().name;
+        println!("{} pictures of {}, on {adapter}\n\n{evaluation}", evaluation.images, folder.display());
     }
     Ok(())
-}
-
-/// The folder's class numbers become the model's, by name.
-fn relabel(
-    samples: &[Sample],
-    folder_classes: &[String],
-    model_classes: &[String],
-    folder: &std::path::Path,
-) -> Result<Vec<Sample>, CommandError> {
-    let numbers: Vec<Option<usize>> =
-        folder_classes.iter().map(|name| model_classes.iter().position(|m| m == name)).collect();
-    samples
-        .iter()
-        .map(|sample| match numbers.get(sample.label).copied().flatten() {
-            Some(label) => Ok(Sample { path: sample.path.clone(), label }),
-            None => Err(CommandError::File {
-                path: folder.to_owned(),
-                reason: format!(
-                    "it has the class \"{}\", which the model does not know; it knows: {}",
-                    folder_classes.get(sample.label).map_or("?", String::as_str),
-                    model_classes.join(", "),
-                ),
-            }),
-        })
-        .collect()
 }

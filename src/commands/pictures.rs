@@ -1,14 +1,15 @@
-//! What `predict` and `explain` share: a run, pictures, and the network's answers on them.
+//! What `predict`, `explain`, `evaluate` and `report` share: a run, pictures, and the network's answers on them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{CommandError, DeviceArgs, RunFolder};
-use crate::data::{self, DecodeOptions, Pixels, Region, Sample};
+use super::{CommandError, DeviceArgs, RunFolder, Settings};
+use crate::data::{self, DecodeOptions, OpenOptions, Pixels, Region, Sample};
 use crate::explain::{Background, ExplainOptions, Explainer};
 use crate::gpu::Gpu;
 use crate::model::{Metadata, Network, Purpose, Target, Weights};
+use crate::report::{Evaluation, Output, progress};
 use crate::training::{Images, answer};
 
 /// With a tolerance, sampling ends here at the latest.
@@ -109,7 +110,7 @@ impl Answered {
         for (path, reason) in &pixels.skipped {
             eprintln!("skipped {}: {reason}", path.display());
         }
-        let probabilities = ask(&gpu, &weights, &metadata, &pixels.bytes)?;
+        let probabilities = ask(&gpu, &weights, &metadata, pixels.bytes.clone(), 32)?;
         Ok(Answered { gpu, run, weights, metadata, masks, pixels, probabilities })
     }
 
@@ -129,21 +130,100 @@ impl Answered {
             // Blank here too: what is blank on both ends of a way is the same all along it, and gets no value.
             self.masks.iter().for_each(|mask| mask.blank(picture, (height, width), 4));
         }
-        let rows = ask(&self.gpu, &self.weights, &self.metadata, &background)?;
+        let rows = ask(&self.gpu, &self.weights, &self.metadata, background.clone(), 32)?;
         let mean = |class: usize| rows.iter().map(|row| f64::from(row[class])).sum::<f64>() / rows.len() as f64;
         let mean = (0..self.metadata.classes.len()).map(mean).collect();
         let background = Background { pictures: &background, probabilities: &rows };
         let explainer = Explainer::new(&self.gpu, &self.metadata.network, &self.weights, background, options)?;
         Ok((explainer, mean))
     }
+
+    /// How well the answers fit the pictures' classes.
+    pub fn evaluation(&self) -> Evaluation {
+        let labels: Vec<usize> = self.pixels.labels.iter().map(|&label| label as usize).collect();
+        Evaluation::new(&self.metadata.classes, &labels, &self.probabilities)
+    }
+}
+
+/// Pictures with classes, to measure a run on.
+pub struct TestPictures<'a> {
+    /// The pictures of another folder, in place of the run's own test pictures.
+    pub folder: Option<&'a Path>,
+    /// The weights of the best epoch, in place of the last.
+    pub best: bool,
+    /// Fail on the first picture that cannot be read.
+    pub strict: bool,
+    /// Pictures in a batch.
+    pub batch_size: u32,
+    /// How to show progress.
+    pub output: Output,
+}
+
+impl TestPictures<'_> {
+    /// Reads the pictures and asks the network; gives the folder as well. The pictures' bytes are not kept: a test set may
+    /// be large.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub fn answer(&self, run: RunFolder, gpu: Gpu) -> Result<(Answered, PathBuf), CommandError> {
+        let Settings { data, validation_split, seed, masks, .. } = run.settings()?;
+        let (weights, metadata) = run.weights(self.best)?;
+        let folder = self.folder.map_or(data, Path::to_owned);
+        let options = OpenOptions { validation_split, seed, exclude_duplicates_of_test: false };
+        let dataset = data::open(&folder, &options)?;
+        // Another folder without a test part is measured whole; the run's own keeps to the split it was trained with.
+        let whole = self.folder.is_some() && dataset.test_is_split;
+        let chosen = if whole { dataset.train.iter().chain(&dataset.test).cloned().collect() } else { dataset.test };
+        let samples = relabel(&chosen, &dataset.classes, &metadata.classes, &folder)?;
+
+        let (height, width) = (metadata.network.height as usize, metadata.network.width as usize);
+        let options = DecodeOptions { height, width, strict: self.strict, masks: masks.clone() };
+        let mut pixels = data::decode(&samples, &options, &progress::counter(self.output, "pictures", samples.len()))?;
+        for (path, reason) in &pixels.skipped {
+            eprintln!("skipped {}: {reason}", path.display());
+        }
+        let probabilities = ask(&gpu, &weights, &metadata, std::mem::take(&mut pixels.bytes), self.batch_size)?;
+        Ok((Answered { gpu, run, weights, metadata, masks, pixels, probabilities }, folder))
+    }
 }
 
 /// Probabilities of the pictures `bytes`, `[N,H,W,4]`.
-fn ask(gpu: &Gpu, weights: &Weights, metadata: &Metadata, bytes: &[u8]) -> Result<Vec<Vec<f32>>, CommandError> {
+fn ask(
+    gpu: &Gpu,
+    weights: &Weights,
+    metadata: &Metadata,
+    bytes: Vec<u8>,
+    batch: u32,
+) -> Result<Vec<Vec<f32>>, CommandError> {
     let spec = &metadata.network;
     let count = bytes.len() / (spec.height as usize * spec.width as usize * 4);
-    let batch = count.min(32);
-    let network = Network::new(gpu, spec, batch as u32, Purpose::Infer, weights)?;
-    let mut images = Images::new(gpu, bytes.to_vec(), vec![0; count], batch, None)?;
+    let batch = batch.min(count as u32);
+    let network = Network::new(gpu, spec, batch, Purpose::Infer, weights)?;
+    let mut images = Images::new(gpu, bytes, vec![0; count], batch as usize, None)?;
     Ok(answer(gpu, &network, &mut images)?.probabilities)
+}
+
+/// The folder's class numbers become the model's, by name.
+fn relabel(
+    samples: &[Sample],
+    folder_classes: &[String],
+    model_classes: &[String],
+    folder: &Path,
+) -> Result<Vec<Sample>, CommandError> {
+    let numbers: Vec<Option<usize>> =
+        folder_classes.iter().map(|name| model_classes.iter().position(|m| m == name)).collect();
+    samples
+        .iter()
+        .map(|sample| match numbers.get(sample.label).copied().flatten() {
+            Some(label) => Ok(Sample { path: sample.path.clone(), label }),
+            None => Err(CommandError::File {
+                path: folder.to_owned(),
+                reason: format!(
+                    "it has the class \"{}\", which the model does not know; it knows: {}",
+                    folder_classes.get(sample.label).map_or("?", String::as_str),
+                    model_classes.join(", "),
+                ),
+            }),
+        })
+        .collect()
 }
