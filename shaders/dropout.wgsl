@@ -9,6 +9,7 @@ struct Dropout {
     layer: u32,
     quads: u32,
     rate: f32,
+    row_quads: u32,
 }
 
 struct Step {
@@ -16,6 +17,8 @@ struct Step {
     step: u32,
     count: u32,     // images in the batch: the last one of an epoch may be short
     rate: f32,      // learning rate of the step
+    first: u32,     // place of the first image in its batch, when that is worked on in parts
+    whole: u32,     // images in the whole batch
 }
 
 @group(0) @binding(0) var<uniform> dropout: Dropout;
@@ -36,7 +39,8 @@ fn apply(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
     if i >= dropout.quads {
         return;
     }
-    // One hash serves the four elements of a quad.
-    let random = vec4<f32>(pcg4d(vec4(step.seed, step.step, dropout.layer, i)) >> vec4(8u)) * exp2(-24.0);
+    // One hash serves the four elements of a quad, whose place in the whole batch counts.
+    let place = i + step.first * dropout.row_quads;
+    let random = vec4<f32>(pcg4d(vec4(step.seed, step.step, dropout.layer, place)) >> vec4(8u)) * exp2(-24.0);
     values[i] = select(vec4(0.0), values[i] * (1.0 / (1.0 - dropout.rate)), random >= vec4(dropout.rate));
 }

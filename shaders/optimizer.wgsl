@@ -17,6 +17,8 @@ struct Step {
     step: u32,
     count: u32,
     rate: f32,
+    first: u32,     // place of the first image in its batch, when that is worked on in parts
+    whole: u32,     // images in the whole batch
 }
 
 @group(0) @binding(0) var<uniform> optimizer: Optimizer;

@@ -5,9 +5,19 @@ struct Reduce {
     quads: u32,
 }
 
+struct Step {
+    seed: u32,
+    step: u32,
+    count: u32,
+    rate: f32,
+    first: u32,     // place of the first image in its batch
+    whole: u32,
+}
+
 @group(0) @binding(0) var<uniform> reduce: Reduce;
 @group(0) @binding(1) var<storage, read> parts: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> total: array<vec4<f32>>;
+@group(0) @binding(3) var<uniform> step: Step;
 
 @compute @workgroup_size(64)
 fn sum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -20,4 +30,13 @@ fn sum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) gr
         value += parts[c * reduce.quads + i];
     }
     total[i] = value;
+}
+
+// total = the first parts, or total + parts: the gradient of a batch that is worked on in parts.
+@compute @workgroup_size(64)
+fn accumulate(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i < reduce.quads {
+        total[i] = select(total[i], vec4(0.0), step.first == 0u) + parts[i];
+    }
 }

@@ -17,6 +17,8 @@ struct Step {
     step: u32,
     count: u32,
     rate: f32,
+    first: u32,     // place of the first image in its batch, when that is worked on in parts
+    whole: u32,     // images in the whole batch
 }
 
 @group(0) @binding(0) var<uniform> softmax: Softmax;
@@ -65,7 +67,7 @@ fn evaluate(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 }
 
-// Also the gradient of the mean loss over the batch: (probability - [label]) / count.
+// Also the gradient of the mean loss over the whole batch: (probability - [label]) / whole.
 @compute @workgroup_size(8)
 fn train(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= softmax.rows {
@@ -73,7 +75,7 @@ fn train(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let start = id.x * softmax.quads * 4u;
     measure(id.x, start);
-    let scale = select(0.0, 1.0 / f32(step.count), id.x < step.count);
+    let scale = select(0.0, 1.0 / f32(step.whole), id.x < step.count);
     for (var c = 0u; c < softmax.quads * 4u; c++) {
         d_logits[start + c] = (probabilities[start + c] - f32(c == labels[id.x])) * scale;
     }

@@ -42,5 +42,6 @@ pub mod files;
 pub mod gpu;
 pub mod kernels;
 pub mod model;
+pub mod names;
 pub mod report;
 pub mod training;

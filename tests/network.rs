@@ -5,7 +5,7 @@ mod common;
 
 use common::{Golden, bodies, golden_spec as spec};
 use glowworm::kernels::augment::Sample;
-use glowworm::model::Network;
+use glowworm::model::{Layer, Network, StepSettings, Weights};
 use glowworm::training::{OptimizerSettings, Schedule};
 
 const GOLDEN: &[u8] = include_bytes!("golden/network.safetensors");
@@ -88,7 +88,7 @@ fn weights_after_one_and_five_steps_agree_with_keras() {
             let mut losses = Vec::new();
             for step in 0..5 {
                 let rate = settings.rate(schedule.at(step), step);
-                let step_settings = glowworm::model::StepSettings { seed: 0, step: step as u32, rate };
+                let step_settings = StepSettings { seed: 0, step: step as u32, rate };
                 network.set_batch(step_settings, &batch.samples, &batch.labels);
                 plan.submit(&gpu, &mut []).expect("it runs");
                 let results: Vec<f32> = gpu.read(network.results()).expect("read");
@@ -101,6 +101,42 @@ fn weights_after_one_and_five_steps_agree_with_keras() {
                 }
             }
             assert_close(&format!("{name} losses"), &losses, &golden.get(&format!("{name}.losses")));
+        }
+    }
+}
+
+#[test]
+fn a_batch_in_parts_has_the_gradient_of_the_whole() {
+    let golden = Golden::open(GOLDEN);
+    let batch = batch(&golden);
+    // With dropout, so that the parts have to draw what the whole draws.
+    let mut spec = spec();
+    spec.layers.insert(3, Layer::Dropout { rate: 0.4 });
+    let settings = StepSettings { seed: 3, step: 9, rate: 1e-3 };
+    for gpu in bodies() {
+        let pixels = gpu.buffer_with("pixels", &batch.pixels).expect("room");
+        let purpose = OptimizerSettings::Adam.purpose();
+        let lay = |size: u32| Network::new(&gpu, &spec, size, purpose, &golden.weights("weights")).expect("it fits");
+        let whole = lay(BATCH as u32);
+        whole.set_batch(settings, &batch.samples, &batch.labels);
+        whole.training_plan(&pixels).and_then(|p| Ok(p.submit(&gpu, &mut [])?)).expect("it runs");
+        for size in [1, 2, 4, 5] {
+            let network = lay(size as u32).accumulating().expect("room");
+            let plan = network.gradient_plan(&pixels).expect("it is for training");
+            let parts = batch.samples.chunks(size).zip(batch.labels.chunks(size));
+            for (index, (samples, labels)) in parts.enumerate() {
+                network.set_part(settings, samples, labels, (index * size) as u32..BATCH as u32);
+                plan.submit(&gpu, &mut []).expect("it runs");
+            }
+            let compare = |what: &str, got: Weights, expected: Weights| {
+                for (got, expected) in got.0.iter().zip(&expected.0) {
+                    let name = format!("{:?}, parts of {size}: {what} {}", gpu.body(), got.name);
+                    assert_close(&name, &got.data, &expected.data);
+                }
+            };
+            compare("gradient", network.gradients().expect("read"), whole.gradients().expect("read"));
+            network.update_plan().and_then(|p| Ok(p.submit(&gpu, &mut [])?)).expect("it runs");
+            compare("updated", network.weights().expect("read"), whole.weights().expect("read"));
         }
     }
 }

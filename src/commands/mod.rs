@@ -92,16 +92,24 @@ pub enum CommandError {
     },
     /// The training went astray.
     #[error(
-        "the loss of step {step} is not a finite number: training has diverged and was stopped. \
-         A smaller --learning-rate usually helps (it was {learning_rate}). {kept}"
+        "{what} not finite: training has diverged and was stopped. A smaller --learning-rate usually helps (it was \
+         {learning_rate}). {kept}"
     )]
     Diverged {
-        /// The step, from 1.
-        step: u64,
+        /// The loss of which step, or what else.
+        what: String,
         /// Its learning rate.
         learning_rate: f64,
         /// What was kept of the run.
         kept: String,
+    },
+    /// Something that a run may survive, with what is left of it.
+    #[error("{cause}\nThe last checkpoint of the run is kept: glowworm train --resume {} goes on from it", run.display())]
+    Resumable {
+        /// What went wrong.
+        cause: Box<CommandError>,
+        /// The run's folder.
+        run: PathBuf,
     },
     /// An option's value makes no sense.
     #[error("{0}")]
@@ -109,6 +117,26 @@ pub enum CommandError {
     /// The user asked to stop.
     #[error("stopped")]
     Stopped,
+}
+
+impl CommandError {
+    /// Whether the device went away, and may work once it is opened again.
+    fn is_lost_device(&self) -> bool {
+        let gpu = match self {
+            CommandError::Gpu(error) | CommandError::Model(ModelError::Gpu(error)) => error,
+            _ => return false,
+        };
+        matches!(gpu, GpuError::Lost { .. })
+    }
+
+    /// The same, with the advice to go on with `run` where that is possible.
+    fn of_run(self, run: &RunFolder) -> CommandError {
+        let own_advice = matches!(self, CommandError::Stopped | CommandError::Diverged { .. } | CommandError::Usage(_));
+        if own_advice || !run.has_checkpoint() {
+            return self;
+        }
+        CommandError::Resumable { cause: Box::new(self), run: run.path().to_owned() }
+    }
 }
 
 /// Runs the command.

@@ -1,6 +1,7 @@
 //! Reading pictures: any format the decoders know, by content, in parallel.
 
 use std::collections::HashSet;
+use std::io::{BufRead, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -47,31 +48,40 @@ pub struct Pixels {
 /// [`DataError::Unreadable`].
 pub fn decode_file(path: &Path) -> Result<RgbImage, DataError> {
     let fail = |reason: String| DataError::Unreadable { path: path.to_owned(), reason };
-    let file = std::fs::File::open(path).map_err(|e| fail(e.to_string()))?;
-    if file.metadata().is_ok_and(|m| m.len() == 0) {
+    let about = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?;
+    if !about.is_file() {
+        return Err(fail("it is no file".to_owned()));
+    }
+    if about.len() == 0 {
         return Err(fail("the file is empty".to_owned()));
     }
-    let mut reader =
-        ImageReader::new(std::io::BufReader::new(file)).with_guessed_format().map_err(|e| fail(e.to_string()))?;
+    let file = std::fs::File::open(path).map_err(|e| fail(e.to_string()))?;
+    read_picture(std::io::BufReader::new(file)).map_err(fail)
+}
+
+/// The same from a file's content. Takes no more memory than two pictures of [`MOST_MEMORY`], whatever a header claims.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read_picture(content: impl BufRead + Seek) -> Result<RgbImage, String> {
+    let mut reader = ImageReader::new(content).with_guessed_format().map_err(|e| e.to_string())?;
     if reader.format().is_none() {
-        return Err(fail("its content is no picture of a known format (BMP, GIF, JPEG, PNG, TIFF, WebP)".to_owned()));
+        return Err("its content is no picture of a known format (BMP, GIF, JPEG, PNG, TIFF, WebP)".to_owned());
     }
     let mut limits = Limits::default();
     limits.max_image_width = Some(LONGEST_SIDE);
     limits.max_image_height = Some(LONGEST_SIDE);
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|e| fail(e.to_string()))?;
+    let mut decoder = reader.into_decoder().map_err(|e| e.to_string())?;
     // The limits hold for what decoders take for themselves; some never count the picture that they are asked to fill.
     if decoder.total_bytes() > MOST_MEMORY {
         let (width, height) = decoder.dimensions();
         let most = MOST_MEMORY >> 20;
-        return Err(fail(format!(
-            "it claims {width} × {height} pixels, which do not fit in {most} MiB; scale it down"
-        )));
+        return Err(format!("it claims {width} × {height} pixels, which do not fit in {most} MiB; scale it down"));
     }
     let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| fail(e.to_string()))?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
     image.apply_orientation(orientation);
     Ok(image.into_rgb8())
 }

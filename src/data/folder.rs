@@ -9,6 +9,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::DataError;
+use crate::names::unfit_name;
 
 const EXTENSIONS: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
@@ -170,10 +171,11 @@ fn class_folders(folder: &Path) -> Result<Vec<String>, DataError> {
         if !path.is_dir() || is_hidden(&path) {
             continue;
         }
-        match path.file_name().and_then(|name| name.to_str()) {
-            Some(name) => classes.push(name.to_owned()),
-            None => {
-                let reason = "the folder's name is not UTF-8 and cannot name a class; rename it".to_owned();
+        let name = path.file_name().and_then(|name| name.to_str());
+        match name.map_or(Some("it is not UTF-8"), unfit_name) {
+            None => classes.extend(name.map(str::to_owned)),
+            Some(what) => {
+                let reason = format!("the folder's name cannot name a class, for {what}; rename it");
                 return Err(DataError::Unreadable { path, reason });
             }
         }

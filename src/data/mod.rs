@@ -9,7 +9,7 @@ mod insect;
 mod region;
 mod resize;
 
-pub use decode::{DecodeOptions, Pixels, decode, decode_file};
+pub use decode::{DecodeOptions, Pixels, decode, decode_file, read_picture};
 pub use drawn::{draw_default_set, drawn_count};
 pub use error::DataError;
 pub use folder::{Dataset, OpenOptions, Sample, list_images, open};

@@ -1,7 +1,9 @@
 //! Finding the machine's adapters, choosing one, and opening it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Buffer, GpuError, Kernel, Source};
 
@@ -49,7 +51,16 @@ struct Inner {
     body: Body,
     edit: Option<(&'static str, &'static str)>,
     kernels: Mutex<HashMap<(&'static str, &'static str), Arc<Kernel>>>,
-    fault: Arc<Mutex<Option<String>>>,
+    fault: Arc<Mutex<Option<Fault>>>,
+    /// Submissions that are left until the device is lost on purpose.
+    left: Option<AtomicU32>,
+}
+
+/// What the driver reported.
+#[derive(Clone)]
+struct Fault {
+    reason: String,
+    lost: bool,
 }
 
 fn instance() -> wgpu::Instance {
@@ -87,6 +98,14 @@ fn summarize(adapter: &wgpu::Adapter) -> AdapterSummary {
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         subgroup: (info.subgroup_min_size, info.subgroup_max_size),
         name: info.name,
+    }
+}
+
+/// Keeps the first fault, except that a loss says more than the errors that it brings.
+fn note(fault: &Mutex<Option<Fault>>, reason: String, lost: bool) {
+    let mut slot = fault.lock().unwrap_or_else(PoisonError::into_inner);
+    if slot.as_ref().is_none_or(|first| lost && !first.lost) {
+        *slot = Some(Fault { reason, lost });
     }
 }
 
@@ -151,23 +170,26 @@ impl Gpu {
         let (device, queue) = pollster::block_on(request)
             .map_err(|e| GpuError::NoDevice { adapter: summary.name.clone(), reason: e.to_string() })?;
         let fault = Arc::new(Mutex::new(None));
-        let note = |fault: &Arc<Mutex<Option<String>>>, text: String| {
-            if let Ok(mut slot) = fault.lock() {
-                slot.get_or_insert(text);
-            }
-        };
         let noted = fault.clone();
-        device.on_uncaptured_error(Arc::new(move |error| note(&noted, error.to_string())));
+        device.on_uncaptured_error(Arc::new(move |error| note(&noted, error.to_string(), false)));
         let noted = fault.clone();
         device.set_device_lost_callback(move |reason, text| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                note(&noted, format!("the device was lost: {text}"));
-            }
+            let text = if text.is_empty() { format!("{reason:?}").to_lowercase() } else { text };
+            note(&noted, text, true);
         });
         let eight_lanes = summary.subgroup == (8, 8) && features.contains(wgpu::Features::SUBGROUP);
         let body = if summary.kind == "software" && eight_lanes { Body::Lanes } else { Body::Tiles };
         Ok(Gpu {
-            inner: Arc::new(Inner { device, queue, summary, body, edit: None, kernels: Mutex::default(), fault }),
+            inner: Arc::new(Inner {
+                device,
+                queue,
+                summary,
+                body,
+                edit: None,
+                kernels: Mutex::default(),
+                fault,
+                left: None,
+            }),
         })
     }
 
@@ -183,17 +205,43 @@ impl Gpu {
         self.variant(self.body(), Some((from, to)))
     }
 
+    /// The same device, lost after so many more submissions: for tests of what happens then.
+    #[doc(hidden)]
+    pub fn lost_after(&self, submissions: u32) -> Gpu {
+        let mut inner = self.parts();
+        inner.left = Some(AtomicU32::new(submissions));
+        Gpu { inner: Arc::new(inner) }
+    }
+
+    /// The same device, which binds no more than this: for tests of what does not fit.
+    #[doc(hidden)]
+    pub fn with_limit(&self, bytes: u64) -> Gpu {
+        let mut inner = self.parts();
+        inner.summary.max_binding_bytes = bytes;
+        Gpu { inner: Arc::new(inner) }
+    }
+
     fn variant(&self, body: Body, edit: Option<(&'static str, &'static str)>) -> Gpu {
-        Gpu {
-            inner: Arc::new(Inner {
-                device: self.inner.device.clone(),
-                queue: self.inner.queue.clone(),
-                summary: self.inner.summary.clone(),
-                body,
-                edit,
-                kernels: Mutex::default(),
-                fault: self.inner.fault.clone(),
-            }),
+        Gpu { inner: Arc::new(Inner { body, edit, ..self.parts() }) }
+    }
+
+    fn parts(&self) -> Inner {
+        Inner {
+            device: self.inner.device.clone(),
+            queue: self.inner.queue.clone(),
+            summary: self.inner.summary.clone(),
+            body: self.inner.body,
+            edit: self.inner.edit,
+            kernels: Mutex::default(),
+            fault: self.inner.fault.clone(),
+            left: None,
+        }
+    }
+
+    /// To be called before each submission.
+    pub(super) fn count_submission(&self) {
+        if self.inner.left.as_ref().is_some_and(|left| left.fetch_sub(1, Ordering::Relaxed) == 0) {
+            self.inner.device.destroy();
         }
     }
 
@@ -221,7 +269,7 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Shader`] if the text is not valid.
     pub fn kernel(&self, source: Source, entry: &'static str) -> Result<Arc<Kernel>, GpuError> {
-        let mut kernels = self.inner.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut kernels = self.inner.kernels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kernel) = kernels.get(&(source.name, entry)) {
             return Ok(kernel.clone());
         }
@@ -233,18 +281,24 @@ impl Gpu {
     /// Waits until the device has done everything submitted so far.
     ///
     /// # Errors
-    /// [`GpuError::Device`] if it reported a fault meanwhile.
+    /// [`GpuError::Lost`], [`GpuError::Device`] if it reported a fault meanwhile.
     pub fn wait(&self) -> Result<(), GpuError> {
-        let polled = self.inner.device.poll(wgpu::PollType::wait_indefinitely());
-        self.check_fault()?;
-        polled.map(|_| ()).map_err(|e| self.fault(e.to_string()))
+        self.poll_for(wgpu::PollType::wait_indefinitely())
     }
 
     /// Lets finished work call back, without waiting.
     pub(super) fn poll(&self) -> Result<(), GpuError> {
-        let polled = self.inner.device.poll(wgpu::PollType::Poll);
-        self.check_fault()?;
-        polled.map(|_| ()).map_err(|e| self.fault(e.to_string()))
+        self.poll_for(wgpu::PollType::Poll)
+    }
+
+    fn poll_for(&self, how: wgpu::PollType) -> Result<(), GpuError> {
+        // wgpu panics if the driver reports here, of all places, that the device was lost.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.inner.device.poll(how)));
+        self.reported()?;
+        match polled {
+            Ok(polled) => polled.map(|_| ()).map_err(|e| self.fault(e.to_string())),
+            Err(_) => Err(self.lost("the driver gave up waiting for it".to_owned())),
+        }
     }
 
     /// Writes bytes at the start of a buffer, in order with the submissions.
@@ -260,13 +314,32 @@ impl Gpu {
         &self.inner.queue
     }
 
-    pub(super) fn fault(&self, reason: String) -> GpuError {
+    /// Why something failed: what the driver reported, or failing that, `reason`.
+    pub(super) fn failure(&self, reason: String) -> GpuError {
+        self.poll().err().unwrap_or_else(|| self.fault(reason))
+    }
+
+    fn fault(&self, reason: String) -> GpuError {
         GpuError::Device { adapter: self.inner.summary.name.clone(), reason }
+    }
+
+    fn lost(&self, reason: String) -> GpuError {
+        GpuError::Lost { adapter: self.inner.summary.name.clone(), reason }
     }
 
     /// The first fault that the driver reported, if any.
     pub(super) fn check_fault(&self) -> Result<(), GpuError> {
-        let slot = self.inner.fault.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        slot.as_ref().map_or(Ok(()), |reason| Err(self.fault(reason.clone())))
+        let is_fault = self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        // A loss is called back at the next poll only, later than the errors that it brings.
+        if is_fault { self.poll() } else { Ok(()) }
+    }
+
+    fn reported(&self) -> Result<(), GpuError> {
+        let slot = self.inner.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        match slot.clone() {
+            None => Ok(()),
+            Some(Fault { reason, lost: true }) => Err(self.lost(reason)),
+            Some(Fault { reason, lost: false }) => Err(self.fault(reason)),
+        }
     }
 }

@@ -60,6 +60,14 @@ impl Gpu {
             let adapter = self.summary().name.clone();
             return Err(GpuError::TooLarge { label: label.to_owned(), bytes: size, limit, adapter });
         }
+        Ok(Buffer { raw: self.create(label, size, usage)? })
+    }
+
+    /// Makes a buffer of wgpu.
+    ///
+    /// # Errors
+    /// [`GpuError::OutOfMemory`].
+    pub(super) fn create(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer, GpuError> {
         let scope = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let raw = self.device().create_buffer(&descriptor);
@@ -67,7 +75,7 @@ impl Gpu {
             let adapter = self.summary().name.clone();
             return Err(GpuError::OutOfMemory { label: label.to_owned(), bytes: size, adapter });
         }
-        Ok(Buffer { raw })
+        Ok(raw)
     }
 }
 

@@ -66,6 +66,27 @@ pub enum GpuError {
         /// What naga or the binding found.
         reason: String,
     },
+    /// The device went away while work was under way; opened again, it may work.
+    #[error("{adapter} was lost: {reason}")]
+    Lost {
+        /// The adapter's name.
+        adapter: String,
+        /// The driver's words.
+        reason: String,
+    },
+    /// The self-test found that the adapter does not compute what it should.
+    #[error(
+        "{adapter} computes wrongly: {what}. Its driver ({driver}) is at fault, and nothing that it computes can be \
+         trusted; update it, or choose another adapter with --device (`glowworm devices` lists them)"
+    )]
+    Wrong {
+        /// The adapter's name.
+        adapter: String,
+        /// Its driver.
+        driver: String,
+        /// Which kernel, what it gave and what is right.
+        what: String,
+    },
     /// The driver reported a fault while work was under way.
     #[error("{adapter} reported a fault: {reason}")]
     Device {

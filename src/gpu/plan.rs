@@ -48,8 +48,9 @@ impl Plan {
     /// Encodes the list and submits it; what each of `readbacks` asks for is copied out after the last dispatch.
     ///
     /// # Errors
-    /// [`GpuError::Device`] if the driver reported a fault.
+    /// [`GpuError::Lost`], [`GpuError::Device`] if the driver reported a fault.
     pub fn submit(&self, gpu: &Gpu, readbacks: &mut [&mut Readback]) -> Result<(), GpuError> {
+        gpu.count_submission();
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());

@@ -28,16 +28,8 @@ impl Readback {
     /// [`GpuError::OutOfMemory`].
     pub fn new(gpu: &Gpu, source: &Buffer, bytes: u64, depth: usize) -> Result<Readback, GpuError> {
         let bytes = bytes.next_multiple_of(4).min(source.bytes());
-        let idle = (0..depth)
-            .map(|_| {
-                gpu.device().create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("readback"),
-                    size: bytes,
-                    usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                    mapped_at_creation: false,
-                })
-            })
-            .collect();
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let idle = (0..depth).map(|_| gpu.create("results", bytes, usage)).collect::<Result<_, _>>()?;
         gpu.check_fault()?;
         Ok(Readback {
             source: source.clone(),
@@ -56,7 +48,7 @@ impl Readback {
             None => {
                 gpu.wait()?;
                 self.collect(gpu, true)?;
-                self.idle.pop().ok_or_else(|| gpu.fault("a result never arrived".to_owned()))?
+                self.idle.pop().ok_or_else(|| gpu.failure("a result never arrived".to_owned()))?
             }
         };
         encoder.copy_buffer_to_buffer(self.source.raw(), 0, &buffer, 0, self.bytes);
@@ -92,10 +84,10 @@ impl Readback {
             let Some(answer) = answer else { break };
             must = false;
             answer
-                .ok_or_else(|| gpu.fault("the device went away".to_owned()))?
-                .map_err(|e| gpu.fault(e.to_string()))?;
+                .ok_or_else(|| gpu.failure("the device went away".to_owned()))?
+                .map_err(|e| gpu.failure(e.to_string()))?;
             let Some((buffer, _)) = self.under_way.pop_front() else { break };
-            let view = buffer.get_mapped_range(..).map_err(|e| gpu.fault(e.to_string()))?;
+            let view = buffer.get_mapped_range(..).map_err(|e| gpu.failure(e.to_string()))?;
             self.arrived.push_back(view.to_vec());
             drop(view);
             buffer.unmap();
@@ -107,7 +99,7 @@ impl Readback {
     /// The results that have arrived by now, in the order of their submissions.
     ///
     /// # Errors
-    /// [`GpuError::Device`].
+    /// [`GpuError::Lost`], [`GpuError::Device`].
     pub fn arrived(&mut self, gpu: &Gpu) -> Result<Vec<Vec<u8>>, GpuError> {
         gpu.poll()?;
         self.collect(gpu, false)?;
@@ -117,7 +109,7 @@ impl Readback {
     /// All results still outstanding, waited for.
     ///
     /// # Errors
-    /// [`GpuError::Device`].
+    /// [`GpuError::Lost`], [`GpuError::Device`].
     pub fn finish(&mut self, gpu: &Gpu) -> Result<Vec<Vec<u8>>, GpuError> {
         gpu.wait()?;
         while !self.under_way.is_empty() {
@@ -131,12 +123,12 @@ impl Gpu {
     /// Reads a whole buffer back, waiting for it.
     ///
     /// # Errors
-    /// [`GpuError::Device`].
+    /// [`GpuError::Lost`], [`GpuError::Device`].
     pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer) -> Result<Vec<T>, GpuError> {
         let mut readback = Readback::new(self, buffer, buffer.bytes(), 1)?;
         super::Plan::new().submit(self, &mut [&mut readback])?;
         let mut results = readback.finish(self)?;
-        let bytes = results.pop().ok_or_else(|| self.fault("a result never arrived".to_owned()))?;
+        let bytes = results.pop().ok_or_else(|| self.failure("a result never arrived".to_owned()))?;
         Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 }

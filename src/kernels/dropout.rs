@@ -14,6 +14,8 @@ uniform_struct! {
         quads: u32,
         /// Probability of dropping an element.
         rate: f32,
+        /// Quads of one picture.
+        row_quads: u32,
     }
 }
 

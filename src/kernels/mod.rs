@@ -25,10 +25,14 @@ uniform_struct! {
         seed: u32,
         /// Steps since the start of training.
         step: u32,
-        /// Images in this batch: the last one of an epoch may be short.
+        /// Images that the device works on: the last batch of an epoch may be short.
         count: u32,
         /// Learning rate, with the optimiser's corrections of this step.
         rate: f32,
+        /// The place of the first of these images in their batch, when it is worked on in parts.
+        first: u32,
+        /// Images in the whole batch, over which the gradient is the mean.
+        whole: u32,
     }
 }
 

@@ -1,6 +1,7 @@
-//! Adds up the partial sums of kernels that were split over the device, in a fixed order.
+//! Adds up the partial sums of kernels that were split over the device, and the gradients of a batch that is worked on in
+//! parts, in a fixed order.
 
-use super::{QUAD, check_sizes};
+use super::{QUAD, Step, check_sizes};
 use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
 
 const SOURCE: Source = Source { name: "reduce.wgsl", parts: &[include_str!("../../shaders/reduce.wgsl")] };
@@ -26,5 +27,18 @@ impl Reduce {
         check_sizes("reduce", &needs)?;
         let grid = linear_grid(u64::from(self.quads), 64);
         gpu.kernel(SOURCE, "sum")?.bind(gpu, ("reduce", self), &[("parts", parts), ("total", total)], grid)
+    }
+
+    /// total = part for the first part of a batch, as the [`Step`] uniform says, and total + part for the others.
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if a buffer is too small for the shapes.
+    pub fn accumulate(&self, gpu: &Gpu, step: &Buffer, part: &Buffer, total: &Buffer) -> Result<Dispatch, GpuError> {
+        let bytes = u64::from(self.quads) * QUAD;
+        check_sizes("reduce accumulate", &[("part", part, bytes), ("total", total, bytes)])?;
+        let kernel = gpu.kernel(SOURCE, "accumulate")?;
+        kernel.check_members::<Step>("step")?;
+        let buffers = [("step", step), ("parts", part), ("total", total)];
+        kernel.bind(gpu, ("reduce", self), &buffers, linear_grid(u64::from(self.quads), 64))
     }
 }

@@ -29,6 +29,23 @@ pub enum ModelError {
         /// A batch size or an image size that fits.
         advice: String,
     },
+    /// The device's memory does not hold the network.
+    #[error(
+        "training with {batch} pictures at once needs about {} MiB of the memory of {adapter}, which has no room for {tensor}; \
+         {advice}", bytes.div_ceil(1 << 20)
+    )]
+    NoRoom {
+        /// The adapter's name.
+        adapter: String,
+        /// Pictures at once.
+        batch: u32,
+        /// What they would need.
+        bytes: u64,
+        /// The tensor that found no room.
+        tensor: String,
+        /// What fits, by trying.
+        advice: String,
+    },
     /// A weights file could not be read or written.
     #[error("{path}: {reason}")]
     File {

@@ -4,6 +4,7 @@
 mod convolution;
 mod error;
 mod explanation;
+mod fitting;
 mod layout;
 mod network;
 mod shapes;
@@ -12,6 +13,7 @@ mod weights;
 
 pub use error::ModelError;
 pub use explanation::Target;
+pub use fitting::{Part, network_for_training};
 pub use layout::Layout;
 pub use network::{Network, OptimizerState, Purpose, StepSettings};
 pub use shapes::{Shapes, fit, fitting_points};

@@ -1,5 +1,7 @@
 //! A network on the device: its tensors, and the plans of a training step and of an inference batch.
 
+use std::ops::Range;
+
 use super::shapes::Stage;
 use super::{Layout, ModelError, NetworkSpec, Shapes, Target, Tensor, Weights, fit};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan};
@@ -50,6 +52,8 @@ pub(super) struct Learned {
     gradient: Option<Buffer>,
     /// Partial sums of the gradient, for convolutions.
     parts: Option<Buffer>,
+    /// Sum of the gradients of a batch's parts, where batches are worked on in parts.
+    total: Option<Buffer>,
     first: Option<Buffer>,
     second: Option<Buffer>,
 }
@@ -166,6 +170,7 @@ impl Network {
                 weights: gpu.buffer(&spec.name, bytes)?,
                 gradient: when(training, bytes)?,
                 parts: when(training && chunks > 1, bytes * u64::from(chunks))?,
+                total: None,
                 first: when(first, bytes)?,
                 second: when(second, bytes)?,
                 name: spec.name,
@@ -190,6 +195,23 @@ impl Network {
         };
         network.load(weights)?;
         Ok(network)
+    }
+
+    /// The same for batches that are larger than what the network was laid out for: gradients of their parts are added up
+    /// before the optimiser takes its step.
+    ///
+    /// # Errors
+    /// [`ModelError::Gpu`].
+    pub fn accumulating(mut self) -> Result<Network, ModelError> {
+        for learned in &mut self.learned {
+            learned.total = Some(self.gpu.buffer(&learned.name, learned.weights.bytes())?);
+        }
+        Ok(self)
+    }
+
+    /// Whether the gradients of parts are added up.
+    pub fn accumulates(&self) -> bool {
+        self.learned.iter().any(|learned| learned.total.is_some())
     }
 
     /// The description that the network was laid from.
@@ -264,12 +286,12 @@ impl Network {
         self.read(|learned| Some(&learned.weights))
     }
 
-    /// Reads the gradients of the last training step back, in the layouts of the weights.
+    /// Reads the gradients of the last batch back, in the layouts of the weights.
     ///
     /// # Errors
     /// [`ModelError::Gpu`].
     pub fn gradients(&self) -> Result<Weights, ModelError> {
-        self.read(|learned| learned.gradient.as_ref())
+        self.read(|learned| learned.total.as_ref().or(learned.gradient.as_ref()))
     }
 
     /// Reads back what the layers gave in the last plan, as `[N,H,W,C]` or `[N,C]`, under the names of the parameters:
@@ -323,8 +345,14 @@ impl Network {
     /// Uploads what the next plan works on: which pictures, their labels, and the step's scalars. A short batch is
     /// padded with its first picture, which then counts for nothing.
     pub fn set_batch(&self, settings: StepSettings, samples: &[Sample], labels: &[u32]) {
+        self.set_part(settings, samples, labels, 0..samples.len().min(self.batch()) as u32);
+    }
+
+    /// The same for a part of a batch: its first picture is number `part.start` of `part.end` in the whole.
+    pub fn set_part(&self, settings: StepSettings, samples: &[Sample], labels: &[u32], part: Range<u32>) {
         let count = samples.len().min(self.batch());
-        let step = Step { seed: settings.seed, step: settings.step, count: count as u32, rate: settings.rate };
+        let StepSettings { seed, step, rate } = settings;
+        let step = Step { seed, step, count: count as u32, rate, first: part.start, whole: part.end };
         self.gpu.write(&self.step, bytemuck::bytes_of(&step));
         let mut samples = samples[..count].to_vec();
         samples.resize(self.batch(), samples.first().copied().unwrap_or_default());
@@ -351,12 +379,21 @@ impl Network {
     /// [`ModelError::Gpu`]; [`ModelError::Spec`] if the network was laid for inference.
     pub fn training_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
         let mut plan = self.gradient_plan(pixels)?;
+        plan.extend(&self.update_plan()?);
+        Ok(plan)
+    }
+
+    /// The end of a training step: the optimiser, with the gradients that [`Network::gradient_plan`] left.
+    ///
+    /// # Errors
+    /// As [`Network::training_plan`].
+    pub fn update_plan(&self) -> Result<Plan, ModelError> {
         let Purpose::Train(rule, constants) = self.purpose else { return Err(not_for_training()) };
+        let mut plan = Plan::new();
         for learned in &self.learned {
-            let gradient = needed(learned.gradient.as_ref())?;
             let parameter = Parameter {
                 weights: &learned.weights,
-                gradient,
+                gradient: needed(learned.total.as_ref().or(learned.gradient.as_ref()))?,
                 first: learned.first.as_ref(),
                 second: learned.second.as_ref(),
             };
@@ -366,7 +403,7 @@ impl Network {
         Ok(plan)
     }
 
-    /// A training step without its optimiser: the gradients can be read afterwards.
+    /// A training step without its optimiser, of a batch or a part of one: the gradients can be read afterwards.
     ///
     /// # Errors
     /// As [`Network::training_plan`].
@@ -378,6 +415,12 @@ impl Network {
         for (index, (shape, laid)) in self.shapes.stages.iter().zip(&self.stages).enumerate().rev() {
             for dispatch in self.backward(shape, laid, index == 0)? {
                 plan.push(dispatch);
+            }
+        }
+        for learned in &self.learned {
+            if let (Some(gradient), Some(total)) = (&learned.gradient, &learned.total) {
+                let reduce = Reduce { chunks: 1, quads: learned.layout.device_len() as u32 / 4 };
+                plan.push(reduce.accumulate(&self.gpu, &self.step, gradient, total)?);
             }
         }
         Ok(plan)

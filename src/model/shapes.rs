@@ -56,7 +56,12 @@ impl Shapes {
                     };
                     dropouts += 1;
                     let quads = (bytes / crate::kernels::QUAD) as u32;
-                    stages.push(Stage::Dropout(Dropout { layer: dropouts, quads, rate: *rate }));
+                    stages.push(Stage::Dropout(Dropout {
+                        layer: dropouts,
+                        quads,
+                        rate: *rate,
+                        row_quads: quads / batch,
+                    }));
                 }
                 Layer::Flatten => {
                     // Channels are padded to quads, and so are the rows that the dense layer sees.
@@ -144,6 +149,11 @@ fn too_large(spec: &NetworkSpec, batch: u32, training: bool, limit: u64) -> Opti
     shapes.tensors(training).into_iter().filter(|t| t.1 > limit).max_by_key(|t| t.1)
 }
 
+/// The largest batch, up to `most`, of which the adapter binds every tensor.
+pub fn fitting_batch(gpu: &Gpu, spec: &NetworkSpec, most: u32, training: bool) -> Option<u32> {
+    (1..=most).rev().find(|&batch| too_large(spec, batch, training, gpu.max_tensor_bytes()).is_none())
+}
+
 /// Holds every tensor of the network against the adapter's limits.
 ///
 /// # Errors
@@ -152,7 +162,7 @@ pub fn fit(gpu: &Gpu, spec: &NetworkSpec, batch: u32, training: bool) -> Result<
     spec.check()?;
     let limit = gpu.max_tensor_bytes();
     let Some((tensor, bytes)) = too_large(spec, batch, training, limit) else { return Ok(()) };
-    let fitting_batch = (1..batch).rev().find(|&b| too_large(spec, b, training, limit).is_none());
+    let fitting_batch = fitting_batch(gpu, spec, batch - 1, training);
     let smaller = |side: u32| NetworkSpec { height: side, width: side, ..spec.clone() };
     let fitting_side = (1..=spec.height.min(spec.width) / 8)
         .rev()

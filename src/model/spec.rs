@@ -4,6 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Layout, ModelError};
 
+/// No description asks for more than this, whoever wrote it: sizes in bytes stay far below 2⁶⁴ and numbers of quads below
+/// 2³², and no loop of a kernel runs 65,535 turns, after which some drivers end it in silence.
+const MOST_PIXELS: u32 = 4096;
+const MOST_CLASSES: u32 = 10_000;
+const MOST_UNITS: u32 = 16_384;
+const MOST_INPUTS: u64 = 1 << 26;
+const MOST_LAYERS: usize = 100;
+
 /// One layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "layer", rename_all = "snake_case", deny_unknown_fields)]
@@ -75,10 +83,18 @@ impl NetworkSpec {
     /// [`ModelError::Spec`] with the layer's number.
     pub fn check(&self) -> Result<(), ModelError> {
         let fail = |index: usize, text: String| Err(ModelError::Spec(format!("layer {}: {text}", index + 1)));
-        if self.classes < 2 {
-            return Err(ModelError::Spec(format!("it needs two classes or more, not {}", self.classes)));
+        if !(2..=MOST_CLASSES).contains(&self.classes) {
+            return Err(ModelError::Spec(format!("it needs 2 to {MOST_CLASSES} classes, not {}", self.classes)));
+        }
+        if self.height.max(self.width) > MOST_PIXELS {
+            let text = format!("{}×{} pixels, where sides end at {MOST_PIXELS}", self.height, self.width);
+            return Err(ModelError::Spec(text));
+        }
+        if self.layers.len() > MOST_LAYERS {
+            return Err(ModelError::Spec(format!("{} layers, where {MOST_LAYERS} is the most", self.layers.len())));
         }
         let (mut height, mut width, mut flat) = (self.height, self.width, false);
+        let mut channels = 3;
         for (index, layer) in self.layers.iter().enumerate() {
             match layer {
                 Layer::ConvReluPool { filters } => {
@@ -89,10 +105,10 @@ impl NetworkSpec {
                         let text = format!("pooling of {height}×{width} pixels leaves nothing; use a larger image");
                         return fail(index, text);
                     }
-                    if *filters == 0 {
-                        return fail(index, "a convolution without filters".to_owned());
+                    if !(1..=MOST_UNITS).contains(filters) {
+                        return fail(index, format!("{filters} filters, where 1 to {MOST_UNITS} are possible"));
                     }
-                    (height, width) = (height / 2, width / 2);
+                    (height, width, channels) = (height / 2, width / 2, *filters);
                 }
                 Layer::Dropout { rate } => {
                     if !(0.0..1.0).contains(rate) {
@@ -106,13 +122,22 @@ impl NetworkSpec {
                 Layer::Flatten if flat || index == 0 => {
                     return fail(index, "Flatten must follow a convolution".to_owned());
                 }
-                Layer::Flatten => flat = true,
+                Layer::Flatten => {
+                    let inputs = u64::from(height) * u64::from(width) * u64::from(channels);
+                    if inputs > MOST_INPUTS {
+                        return fail(
+                            index,
+                            format!("{inputs} inputs of a dense layer, where {MOST_INPUTS} is the most"),
+                        );
+                    }
+                    flat = true;
+                }
                 Layer::Dense { units } => {
                     if !flat {
                         return fail(index, "a dense layer before Flatten".to_owned());
                     }
-                    if *units == 0 {
-                        return fail(index, "a dense layer without units".to_owned());
+                    if !(1..=MOST_UNITS).contains(units) {
+                        return fail(index, format!("{units} units, where 1 to {MOST_UNITS} are possible"));
                     }
                 }
                 Layer::Softmax => {

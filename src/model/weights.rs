@@ -9,6 +9,11 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::{ModelError, NetworkSpec};
+use crate::files::read_at_most;
+use crate::names::{printable, unfit_name};
+
+/// A model of a billion parameters; no adapter known trains a larger one.
+const MOST_BYTES: u64 = 4 << 30;
 
 /// One parameter: `f32`s in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +74,11 @@ impl Weights {
         Weights(tensors.collect())
     }
 
+    /// Whether every number is finite.
+    pub fn are_finite(&self) -> bool {
+        self.0.iter().all(|tensor| tensor.data.iter().all(|value| value.is_finite()))
+    }
+
     /// Holds names and shapes against a network.
     ///
     /// # Errors
@@ -110,17 +120,21 @@ impl Weights {
     /// [`ModelError::File`], [`ModelError::Spec`], [`ModelError::Weights`].
     pub fn load(path: &Path) -> Result<(Weights, Metadata), ModelError> {
         let fail = |reason: String| ModelError::File { path: path.to_owned(), reason };
-        let bytes = std::fs::read(path).map_err(|e| fail(format!("it could not be read: {e}")))?;
-        let foreign = |e: &dyn std::fmt::Display| fail(format!("it is not a model that glowworm wrote: {e}"));
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| foreign(&e))?;
+        let bytes = read_at_most(path, MOST_BYTES).map_err(|e| fail(format!("it could not be read: {e}")))?;
+        Weights::decode(&bytes).map_err(|e| fail(format!("it is not a model that glowworm wrote: {e}")))
+    }
+
+    /// The same from the file's bytes. Class names that could not be those of folders are refused, whatever wrote them.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn decode(bytes: &[u8]) -> Result<(Weights, Metadata), String> {
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
         let about = header.metadata().as_ref().and_then(|m| m.get(HEADER));
-        let about = about.ok_or_else(|| foreign(&format!("its header has no \"{HEADER}\"")))?;
-        let About { metadata, .. } = serde_json::from_str(about).map_err(|e| foreign(&e))?;
-        metadata.network.check()?;
-        if metadata.classes.len() != metadata.network.classes as usize {
-            return Err(foreign(&"the number of class names differs from the number of outputs"));
-        }
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| foreign(&e))?;
+        let about = about.ok_or_else(|| format!("its header has no \"{HEADER}\""))?;
+        let About { metadata, .. } = serde_json::from_str(about).map_err(|e| e.to_string())?;
+        metadata.check()?;
+        let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
         let mut tensors = Vec::new();
         for (name, view) in file.tensors() {
             if view.dtype() == Dtype::F32 {
@@ -129,7 +143,23 @@ impl Weights {
             }
         }
         let weights = Weights(tensors);
-        weights.check(&metadata.network)?;
+        weights.check(&metadata.network).map_err(|e| e.to_string())?;
+        if !weights.are_finite() {
+            return Err("some of its weights are not finite numbers".to_owned());
+        }
         Ok((weights, metadata))
+    }
+}
+
+impl Metadata {
+    fn check(&self) -> Result<(), String> {
+        self.network.check().map_err(|e| e.to_string())?;
+        if self.classes.len() != self.network.classes as usize {
+            return Err("the number of class names differs from the number of outputs".to_owned());
+        }
+        match self.classes.iter().find_map(|name| Some((name, unfit_name(name)?))) {
+            Some((name, reason)) => Err(format!("it calls a class \"{}\": {reason}", printable(name))),
+            None => Ok(()),
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::gpu::{Buffer, Gpu, GpuError};
 
 /// Pictures as `[N,H,W,4]` bytes with their labels.
 ///
-/// When all of them fit one binding (and the caller's budget) they are uploaded once. Otherwise each batch is written to
+/// When all of them fit one binding (and the caller's budget, and the device's memory) they are uploaded once. Otherwise each batch is written to
 /// a slot before its step; the steps under way are bounded by the ring of read-backs, and with them the memory. Either
 /// way the kernels see the same bytes, so the results are the same.
 pub struct Images {
@@ -31,13 +31,14 @@ impl Images {
     ) -> Result<Images, GpuError> {
         let image_bytes = bytes.len() / labels.len().max(1);
         let room = gpu.max_tensor_bytes().min(budget.unwrap_or(u64::MAX));
-        let resident = bytes.len() as u64 <= room;
-        let buffer = if resident {
-            gpu.buffer_with("the pictures", &bytes)?
-        } else {
-            gpu.buffer("a batch of pictures", (batch * image_bytes) as u64)?
+        let fits = bytes.len() as u64 <= room;
+        let (buffer, streamed) = match fits.then(|| gpu.buffer_with("the pictures", &bytes)) {
+            Some(Ok(buffer)) => (buffer, None),
+            None | Some(Err(GpuError::OutOfMemory { .. })) => {
+                (gpu.buffer("a batch of pictures", (batch * image_bytes) as u64)?, Some(bytes))
+            }
+            Some(Err(error)) => return Err(error),
         };
-        let streamed = (!resident).then_some(bytes);
         Ok(Images { gpu: gpu.clone(), buffer, labels, image_bytes, streamed, slot: Vec::new() })
     }
 

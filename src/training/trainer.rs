@@ -1,5 +1,6 @@
 //! One epoch of training, and a pass of evaluation, over pictures on the device.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -80,7 +81,11 @@ pub struct Trainer<'a> {
     gpu: Gpu,
     network: &'a Network,
     images: &'a mut Images,
+    /// Gradients of a batch, or of a part of one.
     plan: Plan,
+    /// The optimiser, where it does not follow at once.
+    update: Option<Plan>,
+    batch: usize,
     /// Seed of shuffling, augmentation and dropout.
     pub seed: u64,
     /// Whether pictures are flipped and turned.
@@ -94,23 +99,32 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Prepares the plan of a step.
+    /// Prepares the plan of a step of `batch` pictures, which are worked on in parts if the network was laid out for fewer.
     ///
     /// # Errors
-    /// [`ModelError`] if the network was not laid out for training.
+    /// [`ModelError`] if the network was not laid out for training, or for parts if it has to.
     pub fn new(
         gpu: &Gpu,
         network: &'a Network,
         images: &'a mut Images,
+        batch: usize,
         optimizer: OptimizerSettings,
         schedule: Schedule,
     ) -> Result<Trainer<'a>, ModelError> {
-        let plan = network.training_plan(images.buffer())?;
+        let (plan, update) = match network.accumulates() {
+            true => (network.gradient_plan(images.buffer())?, Some(network.update_plan()?)),
+            false if batch > network.batch() => {
+                return Err(ModelError::Spec(format!("it was laid out for batches of {}", network.batch())));
+            }
+            false => (network.training_plan(images.buffer())?, None),
+        };
         Ok(Trainer {
             gpu: gpu.clone(),
             network,
             images,
             plan,
+            update,
+            batch,
             seed: 0,
             augment: true,
             optimizer,
@@ -121,7 +135,7 @@ impl<'a> Trainer<'a> {
 
     /// Steps in an epoch; the last may be short.
     pub fn steps_per_epoch(&self) -> usize {
-        self.images.len().div_ceil(self.network.batch())
+        self.images.len().div_ceil(self.batch)
     }
 
     /// Trains on every picture that is left of the epoch, in an order of the epoch's own; calls `progress(step, running
@@ -139,33 +153,41 @@ impl<'a> Trainer<'a> {
         let Position { epoch, batches, .. } = self.position;
         let order = shuffled(self.images.len(), self.seed, epoch);
         let mut augmentation = Augmentation::new(self.seed, epoch, height, width);
-        let done = (batches * self.network.batch()).min(order.len());
+        let done = (batches * self.batch).min(order.len());
         // What the batches before this place have drawn.
         for _ in 0..done {
             augmentation.draw(0);
         }
         let bytes = self.network.results().bytes();
         let mut readback = Readback::new(&self.gpu, self.network.results(), bytes, STEPS_UNDER_WAY)?;
-        let mut counts = Counted::new(order.len() - done, self.network.batch());
-        (counts.steps, counts.running) = (batches, self.position.running);
+        let mut counts = Counted { steps: batches, running: self.position.running, ..Counted::default() };
         let first = self.position.step - batches as u64;
         let mut early = None;
-        for batch in order[done..].chunks(self.network.batch()) {
+        for batch in order[done..].chunks(self.batch) {
             if stop.load(Ordering::Relaxed) {
                 early = Some(Ended::Stopped);
                 break;
             }
-            let numbers = self.images.stage(batch);
-            let samples: Vec<Sample> = numbers
-                .into_iter()
-                .map(|n| if self.augment { augmentation.draw(n) } else { Sample::plain(n) })
-                .collect();
-            let labels: Vec<u32> = batch.iter().map(|&i| self.images.labels()[i]).collect();
             let rate = self.optimizer.rate(self.schedule.at(self.position.step), self.position.step);
             // The kernels' seed is 32 bits wide; the step is the counter.
             let seed = (self.seed ^ (self.seed >> 32)) as u32;
-            self.network.set_batch(StepSettings { seed, step: self.position.step as u32, rate }, &samples, &labels);
-            self.plan.submit(&self.gpu, &mut [&mut readback])?;
+            let settings = StepSettings { seed, step: self.position.step as u32, rate };
+            let mut first = 0;
+            for part in batch.chunks(self.network.batch()) {
+                let numbers = self.images.stage(part);
+                let samples: Vec<Sample> = numbers
+                    .into_iter()
+                    .map(|n| if self.augment { augmentation.draw(n) } else { Sample::plain(n) })
+                    .collect();
+                let labels: Vec<u32> = part.iter().map(|&i| self.images.labels()[i]).collect();
+                self.network.set_part(settings, &samples, &labels, first as u32..batch.len() as u32);
+                first += part.len();
+                self.plan.submit(&self.gpu, &mut [&mut readback])?;
+                counts.expect(part.len(), first == batch.len());
+            }
+            if let Some(update) = &self.update {
+                update.submit(&self.gpu, &mut [])?;
+            }
             self.position.step += 1;
             self.position.batches += 1;
             for results in readback.arrived(&self.gpu)? {
@@ -196,28 +218,30 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Results as they arrive, batch by batch.
+/// Results as they arrive, submission by submission.
+#[derive(Default)]
 struct Counted {
-    left: usize,
-    batch: usize,
+    /// Of the submissions under way: pictures, and whether a step ends with them.
+    expected: VecDeque<(usize, bool)>,
     steps: usize,
     running: Running,
     not_finite: Option<usize>,
 }
 
 impl Counted {
-    fn new(images: usize, batch: usize) -> Counted {
-        Counted { left: images, batch, steps: 0, running: Running::default(), not_finite: None }
+    fn expect(&mut self, count: usize, ends_step: bool) {
+        self.expected.push_back((count, ends_step));
     }
 
-    fn add(&mut self, results: &[u8]) {
-        let count = self.left.min(self.batch);
+    /// Gives the number of pictures.
+    fn add(&mut self, results: &[u8]) -> usize {
+        let (count, ends_step) = self.expected.pop_front().unwrap_or_default();
         self.running.add(results, count);
         if !self.running.loss.is_finite() {
             self.not_finite.get_or_insert(self.steps);
         }
-        self.left -= count;
-        self.steps += 1;
+        self.steps += usize::from(ends_step);
+        count
     }
 
     fn is_finite(&self) -> bool {
@@ -243,24 +267,21 @@ pub fn answer(gpu: &Gpu, network: &Network, images: &mut Images) -> Result<Answe
     let classes = network.spec().classes as usize;
     let ring = |buffer: &crate::gpu::Buffer| Readback::new(gpu, buffer, buffer.bytes(), STEPS_UNDER_WAY);
     let (mut results, mut rows) = (ring(network.results())?, ring(network.probabilities())?);
-    let mut counts = Counted::new(images.len(), network.batch());
+    let mut counts = Counted::default();
     let mut probabilities = Vec::with_capacity(images.len());
-    let mut take = |results: Vec<Vec<u8>>, rows: Vec<Vec<u8>>| {
-        for (result, row) in results.into_iter().zip(rows) {
-            let count = counts.left.min(counts.batch);
-            counts.add(&result);
-            let values: Vec<f32> = bytemuck::pod_collect_to_vec(&row);
-            let padded = classes.next_multiple_of(4);
-            probabilities.extend(values.chunks_exact(padded).take(count).map(|p| p[..classes].to_vec()));
-        }
-    };
     let order: Vec<usize> = (0..images.len()).collect();
     for batch in order.chunks(network.batch()) {
         let samples: Vec<Sample> = images.stage(batch).into_iter().map(Sample::plain).collect();
         let labels: Vec<u32> = batch.iter().map(|&i| images.labels()[i]).collect();
         network.set_batch(StepSettings::default(), &samples, &labels);
         plan.submit(gpu, &mut [&mut results, &mut rows])?;
+        counts.expect(batch.len(), true);
     }
-    take(results.finish(gpu)?, rows.finish(gpu)?);
+    for (result, row) in results.finish(gpu)?.into_iter().zip(rows.finish(gpu)?) {
+        let count = counts.add(&result);
+        let values: Vec<f32> = bytemuck::pod_collect_to_vec(&row);
+        let padded = classes.next_multiple_of(4);
+        probabilities.extend(values.chunks_exact(padded).take(count).map(|p| p[..classes].to_vec()));
+    }
     Ok(Answers { probabilities, running: counts.running })
 }

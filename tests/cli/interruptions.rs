@@ -33,10 +33,10 @@ fn assert_same(expected: &Path, run: &Path, what: &str) {
     }
 }
 
-/// Goes on until the run ends, and says whether it went on from a checkpoint; a run killed before it had all that does not
-/// change has to begin anew.
+/// Goes on until the run ends, and says whether it went on from a checkpoint; a run killed before its settings were written
+/// has to begin anew.
 fn finish(root: &Path, run: &str) -> bool {
-    if root.join(run).join("pictures.json").exists() && root.join(run).join("background.safetensors").exists() {
+    if root.join(run).join("settings.toml").exists() {
         match resume(root, run) {
             Ok(printed) => printed.contains("resumed"),
             Err(message) => {
@@ -106,12 +106,16 @@ fn a_run_goes_on_from_the_checkpoint_before_a_damaged_one_and_names_it() {
     let printed = succeed(root, &["train", "--resume", "run", "--epochs", "6", "--checkpoint-every", "2"]);
     assert!(printed.contains("resumed"), "{printed}");
     assert_same(&root.join("whole"), &root.join("run"), "from the checkpoint before the damaged one");
-    // With both damaged it begins anew, and says so.
-    for name in ["checkpoint.safetensors", "checkpoint-before.safetensors"] {
-        std::fs::write(file(name), "no checkpoint").expect("written");
-    }
-    let printed = resume(root, "run").expect("it begins anew");
-    assert!(printed.matches("torn or foreign").count() == 2 && !printed.contains("resumed"), "{printed}");
+    // With both damaged it does not begin anew over a model that has learnt; what there is stays as it is.
+    let checkpoints = ["checkpoint.safetensors", "checkpoint-before.safetensors"];
+    checkpoints.iter().for_each(|name| std::fs::write(file(name), "no checkpoint").expect("written"));
+    let message = resume(root, "run").expect_err("nothing to go on from");
+    assert!(message.contains("no other checkpoint is whole"), "{message}");
+    assert!(checkpoints.iter().all(|name| std::fs::read(file(name)).is_ok_and(|bytes| bytes == b"no checkpoint")));
+    assert_same(&root.join("whole"), &root.join("run"), "after the refusal");
+    // Without any it begins anew.
+    checkpoints.iter().for_each(|name| std::fs::remove_file(file(name)).expect("removed"));
+    assert!(!resume(root, "run").expect("it begins anew").contains("resumed"));
     assert_same(&root.join("whole"), &root.join("run"), "from the beginning");
 }
 
@@ -123,16 +127,20 @@ fn a_second_training_into_the_folder_is_refused_and_changed_pictures_are_named()
     let root = pictures();
     let root = root.path();
     train(root, "run", &["--epochs", "1"]);
-    let lock = std::fs::File::create(root.join("run/run.lock")).expect("made");
+    // What a killed process left half-written goes away with the next that holds the lock.
+    std::fs::write(root.join("run/.checkpoint.safetensors.77.partial"), "half").expect("written");
+    let lock = std::fs::File::options().write(true).open(root.join("run/run.lock")).expect("opened");
     lock.lock().expect("locked");
     let message = fail(root, &["train", "--resume", "run", "--epochs", "2"]);
     assert!(message.contains("another glowworm"), "{message}");
+    assert!(root.join("run/.checkpoint.safetensors.77.partial").exists());
     drop(lock);
 
     let message = fail(root, &["train", "--resume", "run", "--seed", "3"]);
     assert!(message.contains("--seed") && message.contains("cannot be used with"), "{message}");
     let message = fail(root, &["train", "--resume", "run"]);
     assert!(message.contains("has done its 1 epochs"), "{message}");
+    assert!(!root.join("run/.checkpoint.safetensors.77.partial").exists());
     assert!(fail(root, &["train", "--resume", "set"]).contains("settings.toml"));
 
     let picture = root.join("set/train/light/train 3é.png");

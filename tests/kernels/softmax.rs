@@ -27,7 +27,9 @@ fn check(gpu: &Gpu, rows: usize, classes: usize, count: usize, scale: f64) {
     // The padding of the logits must not matter.
     let mut padded = vec![1e30; len];
     each_quad([rows, 1, 1, classes], 0, |from, to| padded[to] = logits[from] as f32);
-    let step = gpu.uniform(&Step { count: count as u32, ..Step::default() }).expect("room");
+    // The rows are a part of a batch that is twice and once more as large.
+    let whole = 2 * count + 1;
+    let step = gpu.uniform(&Step { count: count as u32, whole: whole as u32, ..Step::default() }).expect("room");
     let (logits_buffer, labels_buffer) = (input(gpu, &padded), words(gpu, &labels));
     let outputs = Outputs {
         logits: &logits_buffer,
@@ -53,8 +55,8 @@ fn check(gpu: &Gpu, rows: usize, classes: usize, count: usize, scale: f64) {
             p.value[row * classes + c] = *q;
             p.magnitude[row * classes + c] = q * far + tiny;
             if row < count {
-                d.value[row * classes + c] = (q - f64::from(u8::from(c == label))) / count as f64;
-                d.magnitude[row * classes + c] = (q * far + tiny + f64::from(u8::from(c == label))) / count as f64;
+                d.value[row * classes + c] = (q - f64::from(u8::from(c == label))) / whole as f64;
+                d.magnitude[row * classes + c] = (q * far + tiny + f64::from(u8::from(c == label))) / whole as f64;
             }
         }
         let best = (1..classes).fold(0, |best, c| if z[c] > z[best] { c } else { best });

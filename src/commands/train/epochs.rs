@@ -6,9 +6,11 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::options::Every;
+use super::watch::Watch;
 use crate::commands::{CommandError, RunFolder};
 use crate::gpu::Gpu;
-use crate::model::{Metadata, Network};
+use crate::model::{Metadata, Network, Weights};
+use crate::names::printable;
 use crate::report::{Epoch, EpochProgress, History, Output, curves};
 use crate::training::{Checkpoint, Ended, Images, Trainer, answer};
 
@@ -17,11 +19,11 @@ pub(super) struct Keeper<'a> {
     pub run: &'a RunFolder,
     pub metadata: &'a Metadata,
     pub network: &'a Network,
+    pub watch: Watch,
 }
 
 impl Keeper<'_> {
-    fn save(&self, history: &History, is_best: bool) -> Result<(), CommandError> {
-        let weights = self.network.weights()?;
+    fn save(&self, weights: &Weights, history: &History, is_best: bool) -> Result<(), CommandError> {
         weights.save(self.metadata, &self.run.file("model.safetensors"))?;
         if is_best {
             weights.save(self.metadata, &self.run.file("best.safetensors"))?;
@@ -30,20 +32,47 @@ impl Keeper<'_> {
         Ok(curves::write(history, &self.run.path().display().to_string(), &self.run.file("curves.png"))?)
     }
 
+    /// The weights, which are worth keeping only if they are finite: they may not be though all losses were, since a step's
+    /// loss is that of the weights before it.
+    fn weights(&self, trainer: &Trainer) -> Result<Weights, CommandError> {
+        let weights = self.network.weights()?;
+        match weights.are_finite() {
+            true => Ok(weights),
+            false => Err(self.diverged(trainer, format!("the weights after step {} are", trainer.position.step))),
+        }
+    }
+
     fn checkpoint(&self, trainer: &Trainer, history: &History) -> Result<(), CommandError> {
-        let checkpoint = Checkpoint {
-            position: trainer.position.clone(),
-            weights: self.network.weights()?,
-            optimizer: self.network.optimizer_state()?,
-            about: json!({ "history": history.0 }),
-        };
+        let (weights, optimizer) = (self.weights(trainer)?, self.network.optimizer_state()?);
+        if ![&optimizer.first, &optimizer.second].into_iter().flatten().all(Weights::are_finite) {
+            return Err(self.diverged(trainer, format!("the moments after step {} are", trainer.position.step)));
+        }
+        let about = json!({ "history": history.0 });
+        let checkpoint = Checkpoint { position: trainer.position.clone(), weights, optimizer, about };
         self.run.write_checkpoint(&checkpoint)
+    }
+
+    fn diverged(&self, trainer: &Trainer, what: String) -> CommandError {
+        let run = self.run.path().display();
+        let learning_rate = trainer.schedule.learning_rate;
+        let kept = match self.run.has_checkpoint() {
+            true => format!(
+                "The last good checkpoint is kept: glowworm train --resume {run} --learning-rate {} goes on from it",
+                learning_rate / 10.0
+            ),
+            false => "It happened before the first checkpoint, so there is nothing to keep".to_owned(),
+        };
+        CommandError::Diverged { what, learning_rate, kept }
     }
 }
 
 /// The history that [`Keeper`] put into a checkpoint.
-pub(super) fn history_of(checkpoint: &Checkpoint) -> History {
-    History(serde_json::from_value(checkpoint.about["history"].clone()).unwrap_or_default())
+///
+/// # Errors
+/// [`CommandError::Usage`] for a checkpoint that something else has written.
+pub(super) fn history_of(checkpoint: &Checkpoint) -> Result<History, CommandError> {
+    let history = serde_json::from_value(checkpoint.about["history"].clone());
+    history.map(History).map_err(|e| CommandError::Usage(format!("the checkpoint's history cannot be read: {e}")))
 }
 
 /// When the next checkpoint is due.
@@ -75,7 +104,7 @@ pub(super) fn train_epochs(
     gpu: &Gpu,
     trainer: &mut Trainer,
     test: &mut Images,
-    keeper: &Keeper,
+    keeper: &mut Keeper,
     mut history: History,
     course: &Course,
 ) -> Result<History, CommandError> {
@@ -97,8 +126,8 @@ pub(super) fn train_epochs(
                 Ended::Stopped => {
                     bar.abandon();
                     // What the unfinished epoch has learnt is kept as the last model; history holds whole epochs only.
-                    keeper.save(&history, false)?;
                     keeper.checkpoint(trainer, &history)?;
+                    keeper.save(&keeper.weights(trainer)?, &history, false)?;
                     if course.output != Output::Quiet {
                         let run = keeper.run.path().display();
                         println!(
@@ -110,16 +139,15 @@ pub(super) fn train_epochs(
                 }
                 Ended::NotFinite(step) => {
                     bar.abandon();
-                    let kept = match history.0.len() {
-                        0 => "No epoch was finished, so no model was kept.".to_owned(),
-                        n => format!("The model of epoch {n} is kept in {}.", keeper.run.path().display()),
-                    };
-                    let learning_rate = trainer.schedule.learning_rate;
-                    return Err(CommandError::Diverged { step: step + 1, learning_rate, kept });
+                    return Err(keeper.diverged(trainer, format!("the loss of step {} is", step + 1)));
                 }
             }
         };
+        let weights = keeper.weights(trainer)?;
         let answers = answer(gpu, keeper.network, test)?;
+        if !answers.running.loss().is_finite() {
+            return Err(keeper.diverged(trainer, format!("the test loss of epoch {epoch} is")));
+        }
         let entry = Epoch {
             epoch,
             loss: running.loss(),
@@ -133,10 +161,13 @@ pub(super) fn train_epochs(
         // The best epoch is the one with the highest accuracy on the test pictures; of equals, the first.
         let is_best = answers.running.accuracy() > best;
         best = best.max(answers.running.accuracy());
-        keeper.save(&history, is_best)?;
+        keeper.save(&weights, &history, is_best)?;
         if due.is_now(trainer.position.step) || epoch == course.epochs {
             keeper.checkpoint(trainer, &history)?;
             (due.last_step, due.last_time) = (trainer.position.step, Instant::now());
+        }
+        if let Some(changes) = keeper.watch.changes() {
+            eprintln!("note     {}", printable(&changes));
         }
     }
     Ok(history)

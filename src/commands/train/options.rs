@@ -65,7 +65,7 @@ pub struct TrainArgs {
     batch_size: u32,
     /// Learning rate [default: 0.001; 0.01 for sgd]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
-    learning_rate: Option<f64>,
+    pub(super) learning_rate: Option<f64>,
     /// Optimiser
     #[arg(long, value_enum, default_value_t = OptimizerName::Adam)]
     optimizer: OptimizerName,
@@ -103,10 +103,14 @@ pub struct TrainArgs {
     /// Training pictures kept with the run as the background of explanations
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) background: u32,
+    /// If the batch does not fit the device, work on it in parts and add up their gradients: the same training up to
+    /// rounding, in less memory
+    #[arg(long)]
+    pub(super) fit: bool,
     /// Go on with a run that was interrupted, from its last checkpoint and with its own settings: it ends with the bits that
-    /// it would have ended with. With --epochs, a finished run goes on to more
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "image_size", "batch_size", "learning_rate", "optimizer",
-        "momentum", "nesterov", "seed", "no_augment", "validation_split", "mask", "exclude_duplicates_of_test", "strict",
+    /// it would have ended with. With --epochs, a finished run goes on to more; with --learning-rate, one that diverged
+    /// gets a smaller rate
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "image_size", "batch_size", "optimizer", "momentum", "nesterov", "seed", "no_augment", "validation_split", "mask", "exclude_duplicates_of_test", "strict",
         "out", "background"])]
     pub(super) resume: Option<PathBuf>,
     /// How often to write a checkpoint that --resume goes on from: every so many steps (500), or seconds (30s)
@@ -140,6 +144,7 @@ impl TrainArgs {
             image_size: self.image_size,
             epochs: self.epochs.unwrap_or(DEFAULT_EPOCHS) as usize,
             batch_size: self.batch_size,
+            part: None,
             learning_rate: self.learning_rate(optimizer)?,
             seed: self.seed,
             augment: !self.no_augment,

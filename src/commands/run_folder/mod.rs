@@ -1,0 +1,226 @@
+//! A run's folder: its settings, history, curves, weights and checkpoints. `settings.toml` is the last file that is
+//! written before the first step: where it stands, the run can be resumed.
+
+mod checkpoints;
+mod settings;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use super::CommandError;
+use crate::files::{read_at_most, read_text_at_most, remove_leftovers, sync_folder_of, write_atomically};
+use crate::model::{Metadata, Weights};
+
+pub use settings::Settings;
+
+/// Settings take two kilobytes.
+const MOST_OF_SETTINGS: u64 = 1 << 20;
+/// As many pictures as `--background` takes.
+const MOST_BACKGROUNDS: u64 = 10_000;
+const BACKGROUND: &str = "background.safetensors";
+
+const LOCK: &str = "run.lock";
+
+/// While it lives, no other process trains into the run folder.
+#[derive(Debug)]
+pub struct RunLock(#[expect(dead_code, reason = "the lock ends with the file")] File);
+
+/// The folder of one run.
+#[derive(Clone, Debug)]
+pub struct RunFolder(PathBuf);
+
+const TAKEN: &str = "it already holds something, and nothing is ever overwritten; give --out a new folder";
+
+fn fail(path: &Path, reason: impl std::fmt::Display) -> CommandError {
+    CommandError::File { path: path.to_owned(), reason: reason.to_string() }
+}
+
+fn not_made(path: &Path, error: &std::io::Error) -> CommandError {
+    fail(path, format!("the folder cannot be made: {error}; --out takes a place that can be written"))
+}
+
+fn holds_more_than(folder: &Path, name: &str) -> bool {
+    folder.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != name))
+}
+
+impl RunFolder {
+    /// Makes a folder for a new run, `out` or the first free `runs/<name>-<number>`, and keeps others out of it.
+    ///
+    /// # Errors
+    /// [`CommandError::File`] if `out` already holds something, or the folder cannot be made.
+    pub fn create(out: Option<&Path>, name: &str) -> Result<(RunFolder, RunLock), CommandError> {
+        let made = match out {
+            Some(out) => RunFolder::create_at(out)?,
+            None => RunFolder::create_numbered(name)?,
+        };
+        let lock = made.lock()?;
+        // Two that began at the same time may both have found it empty; one has the lock, the other has this.
+        if let Some(out) = out.filter(|out| holds_more_than(out, LOCK)) {
+            return Err(fail(out, TAKEN));
+        }
+        sync_folder_of(&made.0);
+        Ok((made, lock))
+    }
+
+    fn create_at(out: &Path) -> Result<RunFolder, CommandError> {
+        if out.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(fail(out, TAKEN));
+        }
+        std::fs::create_dir_all(out).map_err(|e| not_made(out, &e))?;
+        Ok(RunFolder(out.to_owned()))
+    }
+
+    fn create_numbered(name: &str) -> Result<RunFolder, CommandError> {
+        let runs = Path::new("runs");
+        std::fs::create_dir_all(runs).map_err(|e| not_made(runs, &e))?;
+        for number in 1.. {
+            let path = runs.join(format!("{name}-{number}"));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Ok(RunFolder(path)),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(not_made(&path, &e)),
+            }
+        }
+        Err(fail(runs, "no free name is left"))
+    }
+
+    /// An existing run's folder.
+    ///
+    /// # Errors
+    /// [`CommandError::File`] if it is none.
+    pub fn open(path: &Path) -> Result<RunFolder, CommandError> {
+        if !path.is_dir() {
+            return Err(fail(path, "there is no such run folder; `glowworm train` makes one under runs/"));
+        }
+        let run = RunFolder(path.to_owned());
+        if !run.file("model.safetensors").exists() {
+            return Err(fail(
+                path,
+                "it holds no model.safetensors: it is not a run folder, or the run never finished an epoch",
+            ));
+        }
+        Ok(run)
+    }
+
+    /// The folder of a run that may not have finished an epoch.
+    ///
+    /// # Errors
+    /// [`CommandError::File`] if it is none.
+    pub fn open_unfinished(path: &Path) -> Result<RunFolder, CommandError> {
+        let run = RunFolder(path.to_owned());
+        if !run.file("settings.toml").exists() {
+            return Err(fail(
+                path,
+                "it holds no settings.toml: it is not a run folder, or its run ended before the first step; train anew",
+            ));
+        }
+        Ok(run)
+    }
+
+    /// Keeps other trainings out of the folder, until the lock is dropped or the process ends, however it ends.
+    ///
+    /// # Errors
+    /// [`CommandError::File`] if another training holds it.
+    pub fn lock(&self) -> Result<RunLock, CommandError> {
+        let path = self.file(LOCK);
+        // Nothing is written to it: were it a link, what it leads to stays as it is.
+        let file = File::options().write(true).create(true).truncate(false).open(&path);
+        let file =
+            file.map_err(|e| fail(&path, format!("it cannot be made: {e}; choose a folder that can be written")))?;
+        match file.try_lock() {
+            Ok(()) => {
+                remove_leftovers(&self.0);
+                Ok(RunLock(file))
+            }
+            Err(TryLockError::WouldBlock) => {
+                Err(fail(&self.0, "another glowworm is training into this run folder; wait for it to end"))
+            }
+            Err(TryLockError::Error(e)) => Err(fail(&path, format!("it cannot be locked: {e}"))),
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file of the run.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes `settings.toml`.
+    ///
+    /// # Errors
+    /// [`CommandError::File`].
+    pub fn write_settings(&self, settings: &Settings) -> Result<(), CommandError> {
+        let path = self.file("settings.toml");
+        let text = toml::to_string(settings).map_err(|e| fail(&path, e))?;
+        write_atomically(&path, text.as_bytes()).map_err(|e| fail(&path, format!("it cannot be written: {e}")))
+    }
+
+    /// Reads `settings.toml`.
+    ///
+    /// # Errors
+    /// [`CommandError::File`].
+    pub fn settings(&self) -> Result<Settings, CommandError> {
+        let path = self.file("settings.toml");
+        let text =
+            read_text_at_most(&path, MOST_OF_SETTINGS).map_err(|e| fail(&path, format!("it cannot be read: {e}")))?;
+        Settings::parse(&text).map_err(|e| fail(&path, format!("it is not the settings of a run: {e}")))
+    }
+
+    /// Writes `background.safetensors`: training pictures that explanations start from, `[K,H,W,4]` bytes.
+    ///
+    /// # Errors
+    /// [`CommandError::File`].
+    pub fn write_background(&self, pictures: &[u8], height: usize, width: usize) -> Result<(), CommandError> {
+        let path = self.file(BACKGROUND);
+        let shape = vec![pictures.len() / (height * width * 4), height, width, 4];
+        let view = TensorView::new(Dtype::U8, shape, pictures).map_err(|e| fail(&path, e))?;
+        let bytes = safetensors::serialize([("background", view)], None).map_err(|e| fail(&path, e))?;
+        write_atomically(&path, &bytes).map_err(|e| fail(&path, format!("it cannot be written: {e}")))
+    }
+
+    /// Reads `background.safetensors`, and holds its size against the network's input.
+    ///
+    /// # Errors
+    /// [`CommandError::File`].
+    pub fn background(&self, height: usize, width: usize) -> Result<Vec<u8>, CommandError> {
+        let path = self.file(BACKGROUND);
+        let help = "explanations start from it; --no-shap does without";
+        let most = MOST_BACKGROUNDS * (height * width * 4) as u64 + (1 << 20);
+        let bytes = read_at_most(&path, most).map_err(|e| fail(&path, format!("it cannot be read ({e}); {help}")))?;
+        parse_background(&bytes, height, width)
+            .map_err(|e| fail(&path, format!("it is not a run's background ({e}); {help}")))
+    }
+
+    /// The weights after the last epoch, or after the one that did best on the test pictures.
+    ///
+    /// # Errors
+    /// [`CommandError::Model`].
+    pub fn weights(&self, best: bool) -> Result<(Weights, Metadata), CommandError> {
+        let path = self.file(if best { "best.safetensors" } else { "model.safetensors" });
+        if best && !path.exists() {
+            return Err(fail(&path, "there is none, since the run ended in its first epoch; leave --best away"));
+        }
+        Ok(Weights::load(&path)?)
+    }
+}
+
+/// The pictures, `[K,H,W,4]`, of a file that [`RunFolder::write_background`] wrote.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_background(bytes: &[u8], height: usize, width: usize) -> Result<Vec<u8>, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    let tensor = file.tensor("background").map_err(|e| e.to_string())?;
+    match tensor.shape() {
+        [count, h, w, 4] if *count > 0 && (*h, *w) == (height, width) && tensor.dtype() == Dtype::U8 => {
+            Ok(tensor.data().to_vec())
+        }
+        other => Err(format!("its shape is {other:?}, not [K, {height}, {width}, 4]")),
+    }
+}

@@ -1,0 +1,73 @@
+//! What a run was started with.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Region;
+use crate::model::NetworkSpec;
+use crate::training::OptimizerSettings;
+
+/// What a run was started with, as `settings.toml` keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Version of glowworm.
+    pub version: String,
+    /// The data set's folder.
+    pub data: PathBuf,
+    /// Side of the pictures, in pixels.
+    pub image_size: u32,
+    /// Epochs asked for.
+    pub epochs: usize,
+    /// Pictures in a batch.
+    pub batch_size: u32,
+    /// Pictures that the device works on at once, where that is fewer than a batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Seed of weights, order, augmentation, dropout and split.
+    pub seed: u64,
+    /// Whether pictures were flipped and turned.
+    pub augment: bool,
+    /// Share of the pictures kept for validation when the data set has no test folder.
+    pub validation_split: f64,
+    /// Parts of every picture that are blanked, in training and ever after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masks: Vec<Region>,
+    /// Whether training files that also stand in the test folder were left out.
+    pub exclude_duplicates_of_test: bool,
+    /// The adapter.
+    pub adapter: String,
+    /// The adapter's driver.
+    pub driver: String,
+    /// Optimiser and its constants.
+    pub optimizer: OptimizerSettings,
+    /// Input size and layers.
+    pub network: NetworkSpec,
+}
+
+impl Settings {
+    /// Reads the text of a `settings.toml`, and checks it as the command line's options are checked.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Settings, String> {
+        let settings: Settings = toml::from_str(text).map_err(|e| e.to_string())?;
+        settings.network.check().map_err(|e| e.to_string())?;
+        let side = settings.image_size;
+        if (side, side) != (settings.network.height, settings.network.width) {
+            return Err(format!("pictures of {side} pixels do not fit its network"));
+        }
+        if !(1..=65_535).contains(&settings.batch_size) {
+            return Err(format!("a batch of {} pictures", settings.batch_size));
+        }
+        if settings.part.is_some_and(|part| !(1..settings.batch_size).contains(&part)) {
+            return Err("parts that are no smaller than the batch".to_owned());
+        }
+        if !(settings.learning_rate.is_finite() && settings.learning_rate > 0.0) {
+            return Err(format!("a learning rate of {}", settings.learning_rate));
+        }
+        Ok(settings)
+    }
+}

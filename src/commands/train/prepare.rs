@@ -1,0 +1,174 @@
+//! What a training needs before its first step: pictures, a network on the device, and for a new run its folder.
+
+use std::path::{Path, PathBuf};
+
+use super::ledger::Ledger;
+use super::watch::Watch;
+use super::{Say, TrainArgs};
+use crate::commands::run_folder::RunLock;
+use crate::commands::{CommandError, RunFolder, Settings};
+use crate::data::{self, Dataset, DecodeOptions, OpenOptions, Pixels, Sample};
+use crate::explain::background_sample;
+use crate::gpu::Gpu;
+use crate::model::{Network, Part, network_for_training};
+use crate::report::{Output, progress};
+
+/// The drawn set's place and seed.
+const DEFAULT_DATA: &str = "data/insects";
+const DRAWN_SEED: u64 = 1;
+
+/// What a training needs before its first step.
+pub(super) struct Prepared {
+    pub settings: Settings,
+    pub classes: Vec<String>,
+    /// With the weights of the beginning.
+    pub network: Network,
+    pub train: Pixels,
+    pub test: Pixels,
+    pub watch: Watch,
+}
+
+impl Prepared {
+    /// Lays out the network that the settings describe, then decodes the pictures.
+    fn new(
+        mut settings: Settings,
+        dataset: Dataset,
+        gpu: &Gpu,
+        args: &TrainArgs,
+        output: Output,
+        say: &Say,
+    ) -> Result<Prepared, CommandError> {
+        let (batch, spec) = (settings.batch_size, &settings.network);
+        let part = settings.part.unwrap_or(batch);
+        let part = if args.fit { Part::Fitting(part) } else { Part::Exactly(part) };
+        let purpose = settings.optimizer.purpose();
+        let network = network_for_training(gpu, spec, batch, part, purpose, settings.seed)?;
+        settings.part = network.accumulates().then_some(network.batch() as u32);
+        if let Some(part) = settings.part {
+            say.line(format_args!("batch    {batch} pictures in parts of {part}, whose gradients are added up"));
+        }
+        let watch = Watch::new(dataset.train.iter().chain(&dataset.test).map(|sample| &sample.path));
+        let side = settings.image_size as usize;
+        let options = DecodeOptions { height: side, width: side, strict: args.strict, masks: settings.masks.clone() };
+        let train = decode(&dataset.train, &options, output, "training pictures", say)?;
+        let test = decode(&dataset.test, &options, output, "test pictures", say)?;
+        say.line(format_args!(
+            "data     {}: {} to train, {} to test, {} classes ({})",
+            settings.data.display(),
+            train.labels.len(),
+            test.labels.len(),
+            dataset.classes.len(),
+            dataset.classes.join(", "),
+        ));
+        Ok(Prepared { settings, classes: dataset.classes, network, train, test, watch })
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::new(&self.settings.data, &self.train, &self.test)
+    }
+}
+
+/// A new run: its folder, with all that does not change in training; the settings last.
+pub(super) fn start(
+    args: &TrainArgs,
+    gpu: &Gpu,
+    output: Output,
+    say: &Say,
+) -> Result<(RunFolder, RunLock, Prepared), CommandError> {
+    let folder = match &args.data {
+        Some(folder) => folder.clone(),
+        None => drawn_set(output, say)?,
+    };
+    let options = OpenOptions {
+        validation_split: args.validation_split,
+        seed: args.seed,
+        exclude_duplicates_of_test: args.exclude_duplicates_of_test,
+    };
+    let dataset = open_data(&folder, &options, say)?;
+    let settings = args.settings(folder, gpu, dataset.classes.len() as u32)?;
+    let prepared = Prepared::new(settings, dataset, gpu, args, output, say)?;
+    let (run, lock) = RunFolder::create(args.out.as_deref(), &run_name(&prepared.settings.data))?;
+    prepared.ledger().write(&run)?;
+    write_background(args, &run, &prepared)?;
+    run.write_settings(&prepared.settings)?;
+    Ok((run, lock, prepared))
+}
+
+/// An interrupted run, with the settings and the pictures that it began with. Only for the holder of its lock.
+pub(super) fn take_up(
+    args: &TrainArgs,
+    run: &RunFolder,
+    gpu: &Gpu,
+    output: Output,
+    say: &Say,
+) -> Result<Prepared, CommandError> {
+    let kept = run.settings()?;
+    let mut settings = kept.clone();
+    if let Some(epochs) = args.epochs {
+        settings.epochs = epochs as usize;
+    }
+    if let Some(rate) = args.learning_rate {
+        settings.learning_rate = rate;
+    }
+    if (&settings.adapter, &settings.driver) != (&gpu.summary().name, &gpu.summary().driver) {
+        say.line(format_args!("note     the run began on {}: here its last bits may differ", settings.adapter));
+    }
+    let options = OpenOptions {
+        validation_split: settings.validation_split,
+        seed: settings.seed,
+        exclude_duplicates_of_test: settings.exclude_duplicates_of_test,
+    };
+    let dataset = open_data(&settings.data, &options, say)?;
+    let prepared = Prepared::new(settings, dataset, gpu, args, output, say)?;
+    prepared.ledger().check(run, &prepared.settings.data)?;
+    if prepared.settings != kept {
+        run.write_settings(&prepared.settings)?;
+    }
+    Ok(prepared)
+}
+
+/// Keeps some training pictures with the run, so that its answers can be explained without the training folder.
+fn write_background(args: &TrainArgs, run: &RunFolder, prepared: &Prepared) -> Result<(), CommandError> {
+    let train = &prepared.train;
+    let chosen = background_sample(&train.labels, args.background as usize, prepared.settings.seed);
+    let size = train.bytes.len() / train.labels.len();
+    let pictures: Vec<u8> = chosen.into_iter().flat_map(|i| &train.bytes[i * size..(i + 1) * size]).copied().collect();
+    let side = prepared.settings.image_size as usize;
+    run.write_background(&pictures, side, side)
+}
+
+/// The set that the program draws itself, drawn if it is not there yet.
+fn drawn_set(output: Output, say: &Say) -> Result<PathBuf, CommandError> {
+    let folder = PathBuf::from(DEFAULT_DATA);
+    let counter = progress::counter(output, "drawing the default pictures", data::drawn_count());
+    if data::draw_default_set(&folder, DRAWN_SEED, &counter)? {
+        say.line(format_args!("drawn    {} pictures of insects in {}", data::drawn_count(), folder.display()));
+    }
+    Ok(folder)
+}
+
+fn open_data(folder: &Path, options: &OpenOptions, say: &Say) -> Result<Dataset, CommandError> {
+    let dataset = data::open(folder, options)?;
+    dataset.notes.iter().for_each(|note| say.line(format_args!("note     {note}")));
+    Ok(dataset)
+}
+
+fn decode(
+    samples: &[Sample],
+    options: &DecodeOptions,
+    output: Output,
+    label: &str,
+    say: &Say,
+) -> Result<Pixels, CommandError> {
+    let pixels = data::decode(samples, options, &progress::counter(output, label, samples.len()))?;
+    for (path, reason) in &pixels.skipped {
+        say.line(format_args!("skipped  {}: {reason}", path.display()));
+    }
+    Ok(pixels)
+}
+
+/// The data folder's own name, for the run.
+fn run_name(folder: &Path) -> String {
+    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    absolute.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
+}
