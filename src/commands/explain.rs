@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::CommandError;
 use super::heatmaps::{self, DrawingArgs};
+use super::mean_maps::{MeanMaps, mask_of, sentence};
 use super::pictures::{Answered, PictureArgs, SamplingArgs};
-use crate::explain::{Concentration, ExplainOptions, Part, concentration};
+use crate::explain::{Concentration, ExplainOptions, concentration};
 use crate::model::Target;
 use crate::report::heatmap::{self, Colours, Figure, Panel, Row};
 use crate::report::{Output, progress};
@@ -49,80 +50,31 @@ pub fn run(args: &ExplainArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Mean magnitudes over all pictures.
-struct Means {
-    /// `[classes][H,W]`: of what a pixel adds to each class's output.
-    maps: Vec<Vec<f64>>,
-    /// Of the probabilities.
-    probabilities: Vec<f64>,
-    /// `[H,W,3]`: of the pictures.
-    picture: image::RgbImage,
-}
-
-fn means(args: &ExplainArgs, asked: &Answered, options: ExplainOptions) -> Result<Means, CommandError> {
-    let (size, classes) = (asked.size(), asked.metadata.classes.len());
+fn means(args: &ExplainArgs, asked: &Answered, options: ExplainOptions) -> Result<MeanMaps, CommandError> {
     let (explainer, _) = asked.explainer(options)?;
-    let count = asked.pixels.paths.len();
-    let bar = progress::counter(Output::detect(args.json), "explaining", count);
-    let mut maps = vec![vec![0.0; size.0 * size.1]; classes];
-    let mut picture = vec![0.0; size.0 * size.1 * 3];
-    for (done, image) in asked.pixels.bytes.chunks_exact(size.0 * size.1 * 4).enumerate() {
+    let bar = progress::counter(Output::detect(args.json), "explaining", asked.pixels.paths.len());
+    let mut means = MeanMaps::new(asked.size(), asked.metadata.classes.len());
+    for (done, image) in asked.pixels.bytes.chunks_exact(asked.size().0 * asked.size().1 * 4).enumerate() {
         let estimate = explainer.explain(image, &asked.probabilities[done], |_, _| {})?;
-        for (class, map) in maps.iter_mut().enumerate() {
-            let values = estimate.map_of(class, classes);
-            map.iter_mut().zip(values).for_each(|(sum, value)| *sum += value.abs() / count as f64);
-        }
-        let colours = image.chunks_exact(4).flat_map(|pixel| &pixel[..3]);
-        picture.iter_mut().zip(colours).for_each(|(sum, value)| *sum += f64::from(*value) / count as f64);
+        means.add(image, &asked.probabilities[done], &estimate);
         bar(done + 1);
     }
-    let bytes = picture.into_iter().map(|v| v.round() as u8).collect();
-    let mean = |class: usize| asked.probabilities.iter().map(|p| f64::from(p[class])).sum::<f64>() / count as f64;
-    Ok(Means {
-        maps,
-        probabilities: (0..classes).map(mean).collect(),
-        picture: image::RgbImage::from_raw(size.1 as u32, size.0 as u32, bytes).unwrap_or_default(),
-    })
-}
-
-/// What to tell the user of the place where a class's evidence lies.
-fn sentence(class: &str, found: &Concentration, size: (usize, usize)) -> String {
-    let share = 100.0 * found.share;
-    let region = mask_of(found, size).map_or(String::new(), |mask| format!(" (--mask {mask} blanks it)"));
-    if found.is_outsized() {
-        format!(
-            "{class}: {share:.0} % of the evidence lies in {found} of the picture: the network may be reading a label or a \
-             frame there{region}"
-        )
-    } else {
-        format!(
-            "{class}: no corner, edge or frame holds an outsized share of the evidence (most: {share:.0} % in {found} of the \
-             picture)"
-        )
-    }
-}
-
-/// The region as `--mask` takes it; a frame is none.
-fn mask_of(found: &Concentration, (height, width): (usize, usize)) -> Option<String> {
-    let [[top, bottom], [left, right]] = found.rectangle;
-    let share = |v: usize, side: usize| format!("{}", (1e4 * v as f64 / side as f64).round() / 1e4);
-    (found.part != Part::Frame)
-        .then(|| [share(left, width), share(top, height), share(right, width), share(bottom, height)].join(","))
+    Ok(means)
 }
 
 fn summarize(args: &ExplainArgs, asked: &Answered, options: ExplainOptions) -> Result<(), CommandError> {
     let (size, classes) = (asked.size(), &asked.metadata.classes);
     let means = means(args, asked, options)?;
-    let found: Vec<Option<Concentration>> = means.maps.iter().map(|map| concentration(map, size)).collect();
+    let maps: Vec<Vec<f64>> = (0..classes.len()).map(|class| means.map(class)).collect();
+    let found: Vec<Option<Concentration>> = maps.iter().map(|map| concentration(map, size)).collect();
 
     let mut ranked: Vec<usize> = (0..classes.len()).collect();
-    ranked.sort_by(|&a, &b| means.probabilities[b].total_cmp(&means.probabilities[a]));
+    ranked.sort_by(|&a, &b| means.probability(b).total_cmp(&means.probability(a)));
     ranked.truncate(args.drawing.top as usize);
     let smooth = args.drawing.smooth;
     let panels = ranked.iter().map(|&class| Panel {
         title: classes[class].clone(),
-        values: smooth
-            .map_or_else(|| means.maps[class].clone(), |radius| heatmap::smooth(&means.maps[class], size, radius)),
+        values: smooth.map_or_else(|| maps[class].clone(), |radius| heatmap::smooth(&maps[class], size, radius)),
         outline: found[class].filter(Concentration::is_outsized).map(|c| c.rectangle),
     });
     let count = asked.pixels.paths.len();
@@ -133,7 +85,7 @@ fn summarize(args: &ExplainArgs, asked: &Answered, options: ExplainOptions) -> R
             options.samples
         ),
         panels: panels.collect(),
-        picture: means.picture.clone(),
+        picture: means.picture(),
     };
     let target = if options.target == Target::Logit { "logit" } else { "probability" };
     let foot = format!("the redder, the more a pixel moves the class's {target}{}", heatmaps::smoothing_remark(smooth));
@@ -143,8 +95,7 @@ fn summarize(args: &ExplainArgs, asked: &Answered, options: ExplainOptions) -> R
     let file = folder.join("summary.png");
     heatmaps::draw(&figure, &file)?;
     if let Some(file) = &args.drawing.save_values {
-        let values: Vec<f32> =
-            (0..size.0 * size.1).flat_map(|i| means.maps.iter().map(move |map| map[i] as f32)).collect();
+        let values: Vec<f32> = (0..size.0 * size.1).flat_map(|i| maps.iter().map(move |map| map[i] as f32)).collect();
         heatmaps::save_tensor("mean_magnitudes", &values, vec![size.0, size.1, classes.len()], file)?;
     }
 
@@ -160,7 +111,7 @@ fn summarize(args: &ExplainArgs, asked: &Answered, options: ExplainOptions) -> R
     }
     for (class, found) in classes.iter().zip(&found) {
         match found {
-            Some(found) => println!("{}", sentence(class, found, size)),
+            Some(found) => println!("{class}: {}", sentence(found, size)),
             None => println!("{class}: no pixel moves it"),
         }
     }

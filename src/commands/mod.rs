@@ -5,9 +5,12 @@ pub mod devices;
 pub mod evaluate;
 pub mod explain;
 pub mod predict;
+pub mod report;
 pub mod train;
 
+mod costs;
 mod heatmaps;
+mod mean_maps;
 mod pictures;
 mod run_folder;
 
@@ -43,6 +46,8 @@ pub enum Command {
     Predict(predict::PredictArgs),
     /// Draw SHAP heatmaps, or with --summary the mean over many pictures, which shows where the network looks
     Explain(explain::ExplainArgs),
+    /// Write report.html into a run folder once more: curves, confusions, calibration, heatmaps on one page
+    Report(report::ReportArgs),
     /// Measure how long steps take on this adapter, kernel by kernel
     Bench(bench::BenchArgs),
     /// List the graphics adapters of this machine
@@ -149,6 +154,7 @@ pub fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Devices(args) => devices::run(&args),
     }

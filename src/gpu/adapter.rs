@@ -264,6 +264,11 @@ impl Gpu {
         self.inner.summary.max_binding_bytes.min(self.inner.summary.max_buffer_bytes)
     }
 
+    /// Bytes that are allocated on the device now, where the backend keeps count (Vulkan and DirectX 12 do).
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        self.inner.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
     /// The kernel of `source` with this entry point, compiled at its first use.
     ///
     /// # Errors

@@ -17,14 +17,14 @@ const TRAIN: RGBColor = RGBColor(0, 114, 178);
 const TEST: RGBColor = RGBColor(213, 94, 0);
 
 /// A step between ticks from 1, 2, 5, 10, … that gives at most `most` of them.
-fn tick_step(range: f64, most: f64) -> f64 {
+pub(super) fn tick_step(range: f64, most: f64) -> f64 {
     let raw = (range / most).max(1e-9);
     let power = 10f64.powf(raw.log10().floor());
     [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= raw).unwrap_or(10.0 * power)
 }
 
 /// A loss beside its axis: the losses of a run about to diverge would not fit there with their decimals.
-fn loss_text(loss: f64) -> String {
+pub(super) fn loss_text(loss: f64) -> String {
     match loss {
         v if v < 100.0 => format!("{v:.2}"),
         v if v < 1e5 => format!("{v:.0}"),

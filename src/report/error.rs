@@ -10,6 +10,14 @@ use crate::files::write_atomically;
 /// An error of a table or a picture of results.
 #[derive(Debug, Error)]
 pub enum ReportError {
+    /// A file could not be read.
+    #[error("{path} could not be read: {reason}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A file could not be written.
     #[error("{path} could not be written: {reason}")]
     Write {

@@ -5,8 +5,9 @@ use plotters::prelude::*;
 
 use super::font::{FONT, register};
 
-/// Panels are at least about this wide, in pixels: small pictures are enlarged.
+/// Panels of a figure, and tiles of a page, are at least about this wide, in pixels: small pictures are enlarged.
 const PANEL: u32 = 288;
+const TILE: u32 = 160;
 const GAP: u32 = 16;
 const TITLE: u32 = 40;
 const NOTE: u32 = 34;
@@ -113,9 +114,9 @@ struct Frame {
 }
 
 impl Frame {
-    fn new(figure: &Figure) -> Frame {
+    fn new(figure: &Figure, least: u32) -> Frame {
         let (height, width) = (figure.size.0.max(1) as u32, figure.size.1.max(1) as u32);
-        let factor = PANEL.div_ceil(width).max(1);
+        let factor = least.div_ceil(width).max(1);
         let columns = figure.rows.iter().map(|r| r.panels.len()).max().unwrap_or(0) as u32 + 1;
         Frame { factor, width: width * factor, height: height * factor, columns }
     }
@@ -130,23 +131,38 @@ impl Frame {
     }
 }
 
-fn draw_row(canvas: &mut RgbImage, figure: &Figure, row: &Row, frame: &Frame, index: u32, end: f64) {
+/// The row's picture at the frame's size, and the panels' colours over it.
+fn paint_row(figure: &Figure, row: &Row, frame: &Frame, end: f64) -> (RgbImage, Vec<RgbImage>) {
     let picture = imageops::resize(&row.picture, frame.width, frame.height, imageops::FilterType::Triangle);
-    let (x, y) = frame.corner(index, 0);
-    imageops::replace(canvas, &picture, x.into(), y.into());
-    for (column, panel) in row.panels.iter().enumerate() {
-        let (x, y) = frame.corner(index, column as u32 + 1);
-        for (px, py, pixel) in picture.enumerate_pixels() {
-            let at = (py / frame.factor) as usize * figure.size.1 + (px / frame.factor) as usize;
-            let [r, g, b] = pixel.0.map(f64::from);
+    let paint = |panel: &Panel| {
+        let mut painted = RgbImage::from_fn(frame.width, frame.height, |x, y| {
+            let at = (y / frame.factor) as usize * figure.size.1 + (x / frame.factor) as usize;
+            let [r, g, b] = picture.get_pixel(x, y).0.map(f64::from);
             let grey = 0.2989 * r + 0.5870 * g + 0.1140 * b;
             let under = if figure.overlay { [r, g, b] } else { [255.0 * 0.85 + grey * 0.15; 3] };
-            canvas.put_pixel(x + px, y + py, tint(under, panel.values.get(at).copied().unwrap_or(0.0) / end));
-        }
+            tint(under, panel.values.get(at).copied().unwrap_or(0.0) / end)
+        });
         if let Some([rows, columns]) = panel.outline {
             let [rows, columns] = [rows, columns].map(|r| r.map(|v| v as u32 * frame.factor));
-            outline(canvas, [x + columns[0], y + rows[0], x + columns[1], y + rows[1]]);
+            outline(&mut painted, [columns[0], rows[0], columns[1], rows[1]]);
         }
+        painted
+    };
+    let panels = row.panels.iter().map(paint).collect();
+    (picture, panels)
+}
+
+/// Each row's picture and panels by themselves, smaller and without any text: the tiles of a page.
+pub fn tiles(figure: &Figure) -> Vec<(RgbImage, Vec<RgbImage>)> {
+    let (frame, end) = (Frame::new(figure, TILE), scale(figure));
+    figure.rows.iter().map(|row| paint_row(figure, row, &frame, end)).collect()
+}
+
+fn draw_row(canvas: &mut RgbImage, figure: &Figure, row: &Row, frame: &Frame, index: u32, end: f64) {
+    let (picture, panels) = paint_row(figure, row, frame, end);
+    for (column, tile) in std::iter::once(&picture).chain(&panels).enumerate() {
+        let (x, y) = frame.corner(index, column as u32);
+        imageops::replace(canvas, tile, x.into(), y.into());
     }
 }
 
@@ -215,7 +231,7 @@ fn write_texts(canvas: &mut RgbImage, figure: &Figure, frame: &Frame, end: f64) 
 /// The drawing library's message.
 pub fn draw(figure: &Figure) -> Result<RgbImage, String> {
     register();
-    let frame = Frame::new(figure);
+    let frame = Frame::new(figure, PANEL);
     let (width, height) = frame.size(figure.rows.len() as u32);
     let mut canvas = RgbImage::from_pixel(width, height, Rgb([255; 3]));
     let end = scale(figure);

@@ -5,7 +5,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::ReportError;
-use crate::files::write_atomically;
+use crate::files::{read_text_at_most, write_atomically};
+
+/// Some hundred bytes an epoch, for more epochs than anyone has trained.
+const MOST_OF_HISTORY: u64 = 64 << 20;
 
 /// One epoch. Loss is the mean cross-entropy in nats; accuracy a share, 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +50,33 @@ impl History {
         text
     }
 
+    /// Reads the table that [`History::write`] wrote. None is as good as one without epochs.
+    ///
+    /// # Errors
+    /// [`ReportError::Read`].
+    pub fn read(path: &Path) -> Result<History, ReportError> {
+        let fail = |reason: String| ReportError::Read { path: path.to_owned(), reason };
+        let text = match read_text_at_most(path, MOST_OF_HISTORY) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(History::default()),
+            text => text.map_err(|e| fail(e.to_string()))?,
+        };
+        let epoch = |(line, text): (usize, &str)| {
+            let number = |column: usize| text.split(',').nth(column).and_then(|field| field.trim().parse::<f64>().ok());
+            let epoch = || {
+                Some(Epoch {
+                    epoch: number(0)? as usize,
+                    loss: number(1)?,
+                    accuracy: number(2)?,
+                    val_loss: number(3),
+                    val_accuracy: number(4),
+                    seconds: number(5)?,
+                })
+            };
+            epoch().ok_or_else(|| fail(format!("line {} is not an epoch of a run", line + 1)))
+        };
+        text.lines().enumerate().skip(1).map(epoch).collect::<Result<_, _>>().map(History)
+    }
+
     /// Writes the table.
     ///
     /// # Errors
@@ -70,5 +100,12 @@ mod tests {
         assert_eq!(lines[0], "epoch,loss,accuracy,val_loss,val_accuracy,seconds");
         assert_eq!(lines[1], "1,1.500000,0.250000,,,2.000");
         assert_eq!(lines[2], "2,1.500000,0.250000,0.500000,0.500000,2.000");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("history.csv");
+        assert_eq!(History::read(&path).expect("none is none"), History::default());
+        std::fs::write(&path, &table).expect("written");
+        assert_eq!(History::read(&path).expect("read").to_csv(), table);
+        std::fs::write(&path, "epoch\n1,x").expect("written");
+        assert!(History::read(&path).is_err_and(|e| e.to_string().contains("line 2")));
     }
 }

@@ -1,4 +1,4 @@
-//! What a run shows: the progress of an epoch, tables, curves, heatmaps.
+//! What a run shows: the progress of an epoch, tables, curves, heatmaps, and a page of all that is known.
 
 pub mod curves;
 mod error;
@@ -6,6 +6,7 @@ mod font;
 pub mod heatmap;
 mod history;
 mod metrics;
+pub mod page;
 pub mod progress;
 mod statistics;
 

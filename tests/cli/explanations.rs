@@ -78,6 +78,12 @@ fn a_tag_that_a_network_reads_is_found_and_a_mask_takes_it_away() {
     let file = safetensors::SafeTensors::deserialize(&file).expect("it is whole");
     assert_eq!(file.tensor("mean_magnitudes").expect("there").shape(), [16, 16, 2]);
 
+    // The report warns of it, too.
+    let printed = succeed(root, &["report", "run", "--samples", "24"]);
+    let page = std::fs::read_to_string(root.join("run/report.html")).expect("read");
+    let warnings = page.matches("<strong>Warning:</strong>").count();
+    assert!(printed.contains("report.html") && warnings == 2 && page.contains("in the lower right"), "{warnings}");
+
     // Without its tag a tagged picture is plain noise, and what is blank has no value.
     let mask = ["--mask", "0.8,0.8,1,1"];
     let masked = succeed(root, &[&["predict", "run", "set/test/tagged/*.png", "--no-shap"], &mask[..]].concat());

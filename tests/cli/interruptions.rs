@@ -10,7 +10,7 @@ use super::*;
 const EPOCHS: [&str; 4] = ["--epochs", "6", "--checkpoint-every", "2"];
 
 fn start(root: &Path, out: &str) -> Child {
-    let arguments = [&TINY[..], &[out], &EPOCHS].concat();
+    let arguments = [&TINY[..], &[out, "--no-report"], &EPOCHS].concat();
     let mut command = Command::new(env!("CARGO_BIN_EXE_glowworm"));
     command.args(arguments).current_dir(root).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
 }
@@ -52,7 +52,7 @@ fn finish(root: &Path, run: &str) -> bool {
 }
 
 fn resume(root: &Path, run: &str) -> Result<String, String> {
-    let output = glowworm(root, &["train", "--resume", run, "--checkpoint-every", "2"]);
+    let output = glowworm(root, &["train", "--resume", run, "--no-report", "--checkpoint-every", "2"]);
     let (printed, message) = (text(&output.stdout), text(&output.stderr));
     assert!(!message.contains("panicked"), "{message}");
     if output.status.success() { Ok(printed) } else { Err(message) }
@@ -103,7 +103,8 @@ fn a_run_goes_on_from_the_checkpoint_before_a_damaged_one_and_names_it() {
     assert!(file("checkpoint.damaged").exists());
     let message = resume(root, "run").expect_err("three epochs are done");
     assert!(message.contains("has done its 3 epochs"), "{message}");
-    let printed = succeed(root, &["train", "--resume", "run", "--epochs", "6", "--checkpoint-every", "2"]);
+    let printed =
+        succeed(root, &["train", "--resume", "run", "--epochs", "6", "--no-report", "--checkpoint-every", "2"]);
     assert!(printed.contains("resumed"), "{printed}");
     assert_same(&root.join("whole"), &root.join("run"), "from the checkpoint before the damaged one");
     // With both damaged it does not begin anew over a model that has learnt; what there is stays as it is.
@@ -177,6 +178,8 @@ fn an_interrupted_run_says_how_to_go_on_and_does() {
         let printed = text(&output.stdout);
         assert_eq!(output.status.code(), Some(130), "{printed}");
         assert!(printed.contains(&format!("train --resume {run}")), "{printed}");
+        let page = std::fs::read_to_string(root.join(&run).join("report.html")).expect("a report of the run so far");
+        assert!(page.contains("The heatmaps are missing"), "{page}");
         assert!(resume(root, &run).expect("it goes on").contains("resumed"));
         assert_same(&root.join("whole"), &root.join(&run), signal);
     }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::options::Every;
 use super::watch::Watch;
+use crate::commands::costs::Costs;
 use crate::commands::{CommandError, RunFolder};
 use crate::gpu::Gpu;
 use crate::model::{Metadata, Network, Weights};
@@ -19,16 +20,18 @@ pub(super) struct Keeper<'a> {
     pub run: &'a RunFolder,
     pub metadata: &'a Metadata,
     pub network: &'a Network,
+    pub costs: &'a Costs,
     pub watch: Watch,
 }
 
 impl Keeper<'_> {
-    fn save(&self, weights: &Weights, history: &History, is_best: bool) -> Result<(), CommandError> {
+    fn save(&self, gpu: &Gpu, weights: &Weights, history: &History, is_best: bool) -> Result<(), CommandError> {
         weights.save(self.metadata, &self.run.file("model.safetensors"))?;
         if is_best {
             weights.save(self.metadata, &self.run.file("best.safetensors"))?;
         }
         history.write(&self.run.file("history.csv"))?;
+        self.costs.write(self.run, gpu)?;
         Ok(curves::write(history, &self.run.path().display().to_string(), &self.run.file("curves.png"))?)
     }
 
@@ -127,7 +130,7 @@ pub(super) fn train_epochs(
                     bar.abandon();
                     // What the unfinished epoch has learnt is kept as the last model; history holds whole epochs only.
                     keeper.checkpoint(trainer, &history)?;
-                    keeper.save(&keeper.weights(trainer)?, &history, false)?;
+                    keeper.save(gpu, &keeper.weights(trainer)?, &history, false)?;
                     if course.output != Output::Quiet {
                         let run = keeper.run.path().display();
                         println!(
@@ -161,7 +164,7 @@ pub(super) fn train_epochs(
         // The best epoch is the one with the highest accuracy on the test pictures; of equals, the first.
         let is_best = answers.running.accuracy() > best;
         best = best.max(answers.running.accuracy());
-        keeper.save(&weights, &history, is_best)?;
+        keeper.save(gpu, &weights, &history, is_best)?;
         if due.is_now(trainer.position.step) || epoch == course.epochs {
             keeper.checkpoint(trainer, &history)?;
             (due.last_step, due.last_time) = (trainer.position.step, Instant::now());

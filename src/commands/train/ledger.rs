@@ -76,6 +76,12 @@ impl Ledger {
     }
 }
 
+/// Pictures that the run learns from, if its list of them can be read.
+pub(in crate::commands) fn count_trained(run: &RunFolder) -> Option<usize> {
+    let text = std::fs::read_to_string(run.file(FILE)).ok()?;
+    serde_json::from_str::<Ledger>(&text).ok().map(|ledger| ledger.train.len())
+}
+
 /// The first file that differs, and how.
 fn difference<'a>(then: &'a [Entry], now: &'a [Entry]) -> Option<(&'a str, &'static str)> {
     let find = |list: &'a [Entry], file: &str| list.iter().find(|e| e.file == file);

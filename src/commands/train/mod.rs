@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use epochs::{Course, Keeper, history_of, train_epochs};
+pub(super) use ledger::count_trained;
 pub use options::{OptimizerName, TrainArgs};
 use prepare::{Prepared, start, take_up};
 
-use super::{CommandError, RunFolder};
+use super::costs::Costs;
+use super::{CommandError, RunFolder, report};
 use crate::data::Pixels;
 use crate::gpu::{Gpu, GpuError};
 use crate::model::{Metadata, Network};
@@ -67,12 +69,16 @@ pub fn run_on(args: &TrainArgs, open: &dyn Fn() -> Result<Gpu, GpuError>) -> Res
         None => start(args, &gpu, output, &say)?,
     };
     say.line(format_args!("run      {}", run.path().display()));
-    let stop = stop_on_interrupt();
+    let (stop, costs) = (stop_on_interrupt(), Costs::start(&run));
     for loss in 1.. {
-        let error = match learn(args, &gpu, &run, prepared, output, &say, stop) {
-            Ok(()) => return Ok(()),
+        let error = match learn(args, &gpu, &run, &costs, prepared, output, &say, stop) {
+            Ok(()) => return make_report(args, run, gpu, output, &say, stop),
             Err(error) => error,
         };
+        if matches!(error, CommandError::Stopped) {
+            make_report(args, run, gpu, output, &say, stop)?;
+            return Err(error);
+        }
         if !error.is_lost_device() || loss > MOST_LOSSES {
             return Err(error.of_run(&run));
         }
@@ -85,11 +91,30 @@ pub fn run_on(args: &TrainArgs, open: &dyn Fn() -> Result<Gpu, GpuError>) -> Res
     Ok(())
 }
 
+/// Writes the report. Of a run that was stopped it does without heatmaps, which take time.
+fn make_report(
+    args: &TrainArgs,
+    run: RunFolder,
+    gpu: Gpu,
+    output: Output,
+    say: &Say,
+    stop: &AtomicBool,
+) -> Result<(), CommandError> {
+    if args.no_report {
+        return Ok(());
+    }
+    let path = report::write(run, gpu, &report::Wanted { best: false, samples: report::SAMPLES, output, stop })?;
+    say.line(format_args!("report   {}", path.display()));
+    if args.open { report::open(&path) } else { Ok(()) }
+}
+
 /// Trains from the run's last checkpoint, or from the beginning.
+#[expect(clippy::too_many_arguments, reason = "each is a thing of its own, and there is one caller")]
 fn learn(
     args: &TrainArgs,
     gpu: &Gpu,
     run: &RunFolder,
+    costs: &Costs,
     prepared: Prepared,
     output: Output,
     say: &Say,
@@ -116,7 +141,7 @@ fn learn(
     trainer.seed = settings.seed;
     trainer.augment = settings.augment;
     trainer.position = checkpoint.map(|c| c.position).unwrap_or_default();
-    let mut keeper = Keeper { run, metadata: &metadata, network: &network, watch };
+    let mut keeper = Keeper { run, metadata: &metadata, network: &network, costs, watch };
     let course = Course { epochs: settings.epochs, checkpoint_every: args.checkpoint_every, output, stop };
     let history = train_epochs(gpu, &mut trainer, &mut test, &mut keeper, history, &course)?;
     summarize(&history, run, say);
@@ -174,7 +199,7 @@ fn stop_on_interrupt() -> &'static AtomicBool {
         if STOP.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nending after this step; press Ctrl-C again to end at once");
+        eprintln!("\nending after what is under way; press Ctrl-C again to end at once");
     });
     // A process that trains twice has set it before.
     if let Err(error) = set.or_else(|e| if matches!(e, ctrlc::Error::MultipleHandlers) { Ok(()) } else { Err(e) }) {

@@ -116,6 +116,12 @@ pub struct TrainArgs {
     /// How often to write a checkpoint that --resume goes on from: every so many steps (500), or seconds (30s)
     #[arg(long, value_name = "STEPS|SECONDSs", default_value = "30s")]
     pub(super) checkpoint_every: Every,
+    /// Write no report.html at the end: it takes a while to explain some pictures for it
+    #[arg(long)]
+    pub(super) no_report: bool,
+    /// Open the report when it is written
+    #[arg(long, conflicts_with = "no_report")]
+    pub(super) open: bool,
     /// Print nothing but errors
     #[arg(long)]
     pub(super) quiet: bool,
