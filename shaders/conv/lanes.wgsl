@@ -45,3 +45,8 @@ fn six_rows(at: Planes, row: i32, column: i32) -> SixRows {
         upper(c0, c1, c2, c3), lower(c0, c1, c2, c3), upper(d0, d1, d2, d3),
     );
 }
+
+// Where quad i of a texture lies.
+fn texel(i: u32) -> vec2<u32> {
+    return vec2(i & 4095u, i >> 12u);
+}

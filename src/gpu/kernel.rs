@@ -1,6 +1,6 @@
-//! One entry point of a shader, compiled, and bound to buffers by name.
+//! One entry point of a shader, compiled, and bound to memory by name.
 
-use super::{Buffer, Dispatch, Gpu, GpuError, Reflection, UniformStruct, reflect};
+use super::{Bound, Dispatch, Gpu, GpuError, Reflection, UniformStruct, reflect};
 
 /// The WGSL of a kernel family: the texts are joined in order, so that two bodies can share what they have in common.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +70,7 @@ impl Kernel {
         self.reflection.workgroup_size
     }
 
-    /// Binds a uniform struct and buffers by their names in the shader, for `groups` workgroups.
+    /// Binds a uniform struct and memory by their names in the shader, for `groups` workgroups.
     ///
     /// # Errors
     /// [`GpuError::Shader`] if a name is missing or unknown, or the struct's members differ from the shader's.
@@ -78,13 +78,13 @@ impl Kernel {
         &self,
         gpu: &Gpu,
         uniform: (&str, &T),
-        buffers: &[(&str, &Buffer)],
+        memory: &[Bound],
         groups: [u32; 3],
     ) -> Result<Dispatch, GpuError> {
         let parameters = gpu.uniform(uniform.1)?;
         self.check_members::<T>(uniform.0)?;
-        let all: Vec<(&str, &Buffer)> =
-            std::iter::once((uniform.0, &parameters)).chain(buffers.iter().copied()).collect();
+        let parameters: Bound = (uniform.0, &parameters);
+        let all: Vec<_> = std::iter::once(parameters).chain(memory.iter().copied()).collect();
         self.bind_all(gpu, &all, groups)
     }
 
@@ -105,22 +105,22 @@ impl Kernel {
         Ok(())
     }
 
-    /// Binds buffers by name; every name of the shader must be given, and no other.
+    /// Binds memory by name; every name of the shader must be given, and no other.
     ///
     /// # Errors
     /// [`GpuError::Shader`] if a name is missing or unknown.
-    pub fn bind_all(&self, gpu: &Gpu, buffers: &[(&str, &Buffer)], groups: [u32; 3]) -> Result<Dispatch, GpuError> {
+    pub fn bind_all(&self, gpu: &Gpu, memory: &[Bound], groups: [u32; 3]) -> Result<Dispatch, GpuError> {
         let fail = |reason: String| GpuError::Shader { shader: self.label.clone(), reason };
-        if let Some((name, _)) = buffers.iter().find(|(n, _)| !self.reflection.bindings.iter().any(|b| b.name == *n)) {
+        if let Some((name, _)) = memory.iter().find(|(n, _)| !self.reflection.bindings.iter().any(|b| b.name == *n)) {
             return Err(fail(format!("it uses no variable called {name}")));
         }
-        let mut entries = Vec::with_capacity(buffers.len());
+        let mut entries = Vec::with_capacity(memory.len());
         for binding in &self.reflection.bindings {
-            let (_, buffer) = buffers
+            let (_, bound) = memory
                 .iter()
                 .find(|(name, _)| *name == binding.name)
                 .ok_or_else(|| fail(format!("{} was not bound", binding.name)))?;
-            entries.push(wgpu::BindGroupEntry { binding: binding.slot, resource: buffer.raw().as_entire_binding() });
+            entries.push(wgpu::BindGroupEntry { binding: binding.slot, resource: bound.resource() });
         }
         let limit = gpu.device().limits().max_compute_workgroups_per_dimension;
         if groups.iter().any(|&g| g == 0 || g > limit) {

@@ -1,4 +1,4 @@
-//! The only folder that names wgpu: adapters and their limits, buffers, kernels with their bindings, plans.
+//! The only folder that names wgpu: adapters and their limits, buffers and textures, kernels with their bindings, plans.
 //!
 //! A [`Kernel`] is one entry point of a WGSL file; what it binds is read from the shader by reflection, so buffers are
 //! bound by name. Binding gives a [`Dispatch`], a value; a [`Plan`] is a list of them, encoded afresh at every step.
@@ -10,6 +10,7 @@ mod kernel;
 mod plan;
 mod readback;
 mod reflection;
+mod texture;
 
 pub use adapter::{AdapterSummary, Body, Gpu, adapters};
 pub use buffer::{Buffer, UniformStruct};
@@ -18,5 +19,6 @@ pub use kernel::{Kernel, Source};
 pub use plan::{Dispatch, Plan, linear_grid};
 pub use readback::Readback;
 pub use reflection::{Binding, Reflection, reflect};
+pub use texture::{Bindable, Bound, Texture};
 
 pub(crate) use buffer::uniform_struct;

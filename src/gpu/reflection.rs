@@ -1,7 +1,7 @@
 //! What a WGSL text binds, read from the text itself by naga, the parser that wgpu uses too.
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{AddressSpace, StorageAccess, TypeInner};
+use naga::{AddressSpace, ImageClass, StorageAccess, TypeInner};
 
 /// One variable that an entry point binds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,12 @@ pub fn reflect(text: &str) -> Result<Vec<(String, Reflection)>, String> {
                 }
                 _ => None,
             };
-            let writable =
-                matches!(variable.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE));
+            let access = match (variable.space, &module.types[variable.ty].inner) {
+                (AddressSpace::Storage { access }, _) => access,
+                (_, TypeInner::Image { class: ImageClass::Storage { access, .. }, .. }) => *access,
+                _ => StorageAccess::empty(),
+            };
+            let writable = access.contains(StorageAccess::STORE);
             bindings.push(Binding { name: name.clone(), slot: binding.binding, writable, uniform });
         }
         bindings.sort_by_key(|b| b.slot);

@@ -1,7 +1,7 @@
 //! Gathers a batch from the images' bytes, flips and turns each picture, and rescales it for the network.
 
 use super::{QUAD, check_sizes};
-use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
+use crate::gpu::{Bound, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
 
 const SOURCE: Source = Source { name: "augment.wgsl", parts: &[include_str!("../../shaders/augment.wgsl")] };
 
@@ -77,7 +77,7 @@ impl Augment {
         let size = std::mem::size_of::<Sample>() as u64;
         check_sizes("augment", &[("samples", samples, u64::from(self.rows) * size), ("x", x, self.x_bytes())])?;
         let items = u64::from(self.rows) * u64::from(self.height) * u64::from(self.width);
-        let buffers = [("pixels", pixels), ("samples", samples), ("x", x)];
+        let buffers: [Bound; _] = [("pixels", pixels), ("samples", samples), ("x", x)];
         gpu.kernel(SOURCE, "gather")?.bind(gpu, ("augment", self), &buffers, linear_grid(items, 64))
     }
 }

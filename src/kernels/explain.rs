@@ -1,7 +1,7 @@
 //! The three ends of expected gradients: points between background and picture, gradients of the outputs, the sum.
 
 use super::{QUAD, check_sizes};
-use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
+use crate::gpu::{Bound, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
 
 const SOURCE: Source = Source { name: "explain.wgsl", parts: &[include_str!("../../shaders/explain.wgsl")] };
 
@@ -62,7 +62,7 @@ impl Explain {
         let bordered = u64::from(self.rows) * u64::from(self.height + 2) * u64::from(self.width + 2) * QUAD;
         check_sizes("explain interpolate", &[("points", points, self.points_bytes()), ("x", x, bordered)])?;
         let grid = linear_grid(u64::from(self.rows) * self.area(), 64);
-        let buffers = [("pixels", pixels), ("points", points), ("x", x)];
+        let buffers: [Bound; _] = [("pixels", pixels), ("points", points), ("x", x)];
         gpu.kernel(SOURCE, "interpolate")?.bind(gpu, ("explain", self), &buffers, grid)
     }
 
@@ -74,7 +74,7 @@ impl Explain {
         let bytes = u64::from(self.rows) * u64::from(self.quads) * QUAD;
         let needs = [("probabilities", probabilities, bytes), ("d_logits", d_logits, bytes * u64::from(self.outputs))];
         check_sizes("explain outputs", &needs)?;
-        let buffers = [("probabilities", probabilities), ("d_logits", d_logits)];
+        let buffers: [Bound; _] = [("probabilities", probabilities), ("d_logits", d_logits)];
         let groups = [(self.rows * self.outputs).div_ceil(8), 1, 1];
         gpu.kernel(SOURCE, "outputs")?.bind(gpu, ("explain", self), &buffers, groups)
     }
@@ -96,7 +96,7 @@ impl Explain {
             [("points", points, self.points_bytes()), ("d_x", d_x, gradients), ("values", values, self.values_bytes())];
         check_sizes("explain accumulate", &needs)?;
         let grid = linear_grid(u64::from(self.outputs) * self.area(), 64);
-        let buffers = [("pixels", pixels), ("points", points), ("d_x", d_x), ("values", values)];
+        let buffers: [Bound; _] = [("pixels", pixels), ("points", points), ("d_x", d_x), ("values", values)];
         gpu.kernel(SOURCE, "accumulate")?.bind(gpu, ("explain", self), &buffers, grid)
     }
 }

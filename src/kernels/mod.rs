@@ -13,7 +13,7 @@ pub mod reduce;
 pub mod relu;
 pub mod softmax;
 
-use crate::gpu::{Buffer, GpuError, uniform_struct};
+use crate::gpu::{Bindable, GpuError, uniform_struct};
 
 /// Bytes of a quad: four `f32` channels.
 pub const QUAD: u64 = 16;
@@ -36,13 +36,16 @@ uniform_struct! {
     }
 }
 
-/// Holds buffers against the sizes, in bytes, that a kernel will reach.
-fn check_sizes(kernel: &str, needs: &[(&str, &Buffer, u64)]) -> Result<(), GpuError> {
-    for (name, buffer, bytes) in needs {
-        if buffer.bytes() < *bytes {
+/// Memory, by its name in the shader, and the bytes that a kernel will reach.
+type Needs<'a> = (&'a str, &'a dyn Bindable, u64);
+
+/// Holds memory against the sizes, in bytes, that a kernel will reach.
+fn check_sizes<B: Bindable + ?Sized>(kernel: &str, needs: &[(&str, &B, u64)]) -> Result<(), GpuError> {
+    for (name, memory, bytes) in needs {
+        if memory.bytes() < *bytes {
             return Err(GpuError::Shader {
                 shader: kernel.to_owned(),
-                reason: format!("{name} has {} bytes where the shapes ask for {bytes}", buffer.bytes()),
+                reason: format!("{name} has {} bytes where the shapes ask for {bytes}", memory.bytes()),
             });
         }
     }

@@ -1,7 +1,7 @@
 //! Adam, SGD with and without momentum, RMSprop: one step over one parameter, with Keras's formulas.
 
 use super::{QUAD, Step, check_sizes};
-use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
+use crate::gpu::{Bound, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
 
 const SOURCE: Source = Source { name: "optimizer.wgsl", parts: &[include_str!("../../shaders/optimizer.wgsl")] };
 
@@ -69,7 +69,7 @@ impl Optimizer {
         buffers.extend(parameter.first.map(|b| ("m", b)));
         buffers.extend(parameter.second.map(|b| ("v", b)));
         for (name, buffer) in &buffers[1..] {
-            check_sizes("optimizer", &[(name, buffer, bytes)])?;
+            check_sizes("optimizer", &[(name, *buffer, bytes)])?;
         }
         let entry = match rule {
             Rule::Adam => "adam",
@@ -79,6 +79,7 @@ impl Optimizer {
         };
         let kernel = gpu.kernel(SOURCE, entry)?;
         kernel.check_members::<Step>("step")?;
+        let buffers: Vec<Bound> = buffers.into_iter().map(|(name, buffer)| -> Bound { (name, buffer) }).collect();
         kernel.bind(gpu, ("optimizer", self), &buffers, linear_grid(u64::from(self.quads), 64))
     }
 }

@@ -2,7 +2,7 @@
 //! parts, in a fixed order.
 
 use super::{QUAD, Step, check_sizes};
-use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
+use crate::gpu::{Bound, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
 
 const SOURCE: Source = Source { name: "reduce.wgsl", parts: &[include_str!("../../shaders/reduce.wgsl")] };
 
@@ -38,7 +38,7 @@ impl Reduce {
         check_sizes("reduce accumulate", &[("part", part, bytes), ("total", total, bytes)])?;
         let kernel = gpu.kernel(SOURCE, "accumulate")?;
         kernel.check_members::<Step>("step")?;
-        let buffers = [("step", step), ("parts", part), ("total", total)];
+        let buffers: [Bound; _] = [("step", step), ("parts", part), ("total", total)];
         kernel.bind(gpu, ("reduce", self), &buffers, linear_grid(u64::from(self.quads), 64))
     }
 }

@@ -1,7 +1,7 @@
 //! Softmax with categorical cross-entropy, and its gradient.
 
 use super::{QUAD, Step, check_sizes};
-use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Source, uniform_struct};
+use crate::gpu::{Bound, Buffer, Dispatch, Gpu, GpuError, Source, uniform_struct};
 
 const SOURCE: Source = Source { name: "softmax.wgsl", parts: &[include_str!("../../shaders/softmax.wgsl")] };
 
@@ -59,7 +59,7 @@ impl Softmax {
         self.check(outputs)?;
         let kernel = gpu.kernel(SOURCE, "evaluate")?;
         kernel.check_members::<Step>("step")?;
-        let buffers = [
+        let buffers: [Bound; _] = [
             ("step", step),
             ("logits", outputs.logits),
             ("labels", outputs.labels),
@@ -78,7 +78,7 @@ impl Softmax {
         check_sizes("softmax", &[("d_logits", d_logits, self.bytes())])?;
         let kernel = gpu.kernel(SOURCE, "train")?;
         kernel.check_members::<Step>("step")?;
-        let buffers = [
+        let buffers: [Bound; _] = [
             ("step", step),
             ("logits", outputs.logits),
             ("labels", outputs.labels),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::shapes::Stage;
 use super::{Layout, ModelError, NetworkSpec, Shapes, Target, Tensor, Weights, fit};
-use crate::gpu::{Buffer, Dispatch, Gpu, Plan};
+use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Texture};
 use crate::kernels::Step;
 use crate::kernels::augment::Sample;
 use crate::kernels::conv::Winograd;
@@ -67,7 +67,7 @@ pub(super) struct Activation {
 
 /// A stage with its tensors; `kernel` and `bias` are indices of parameters.
 pub(super) enum Laid {
-    Conv { kernel: usize, bias: usize, input: Activation, output: Activation, code: Buffer, filters: Option<Buffer> },
+    Conv { kernel: usize, bias: usize, input: Activation, output: Activation, code: Buffer, filters: Option<Texture> },
     Dropout { values: Activation },
     Dense { kernel: usize, bias: usize, input: Activation, output: Activation, partial: Buffer },
 }
@@ -86,7 +86,7 @@ pub struct Network {
     pub(super) input: Activation,
     pub(super) stages: Vec<Laid>,
     /// Scratch of convolutions by Winograd's way.
-    pub(super) tiles: Option<Buffer>,
+    pub(super) tiles: Option<Texture>,
     pub(super) logits: Activation,
     pub(super) learned: Vec<Learned>,
 }
@@ -132,7 +132,7 @@ impl Network {
                     chunks.extend([conv.chunks; 2]);
                     let fast = Winograd::of(gpu, conv);
                     let filters =
-                        fast.map(|fast| gpu.buffer("transformed weights", fast.filters_bytes())).transpose()?;
+                        fast.map(|fast| gpu.texture("transformed weights", fast.filters_bytes())).transpose()?;
                     Laid::Conv { kernel: parameter, bias: parameter + 1, input: current, output, code, filters }
                 }
                 Stage::Dropout(_) => Laid::Dropout { values: current },
@@ -156,7 +156,7 @@ impl Network {
             Stage::Conv(conv) => Winograd::of(gpu, conv).map(|fast| fast.tiles_bytes()),
             _ => None,
         });
-        let tiles = tiles.max().map(|bytes| gpu.buffer("transformed tiles", bytes)).transpose()?;
+        let tiles = tiles.max().map(|bytes| gpu.texture("transformed tiles", bytes)).transpose()?;
 
         let (first, second) = match purpose {
             Purpose::Infer | Purpose::Explain(_) => (false, false),

@@ -310,8 +310,8 @@ fn check_winograd(gpu: &Gpu, p: &Problem, data: &Data) {
     let shape = p.shape();
     let Some(winograd) = Winograd::of(gpu, &shape) else { return };
     let name = format!("winograd {p:?}");
-    let filters = output(gpu, winograd.filters_bytes() as usize / 4);
-    let tiles = output(gpu, winograd.tiles_bytes() as usize / 4);
+    let filters = gpu.texture("filters", winograd.filters_bytes()).expect("room for scratch");
+    let tiles = gpu.texture("tiles", winograd.tiles_bytes()).expect("room for scratch");
     let weights = input(gpu, &p.layout().pack(&f32s(&data.w)));
     let bias = input(gpu, &Layout::Bias { outputs: p.outputs as u32 }.pack(&f32s(&data.b)));
     let x = input(gpu, &to_quads(&data.x, p.x(), 1));

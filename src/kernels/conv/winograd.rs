@@ -3,8 +3,8 @@
 //! more than direct ones do; the tests say how much is allowed.
 
 use super::{Conv, LANE_BODY, SHARED};
-use crate::gpu::{Body, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid};
-use crate::kernels::{QUAD, check_sizes};
+use crate::gpu::{Body, Bound, Buffer, Dispatch, Gpu, GpuError, Source, Texture, linear_grid};
+use crate::kernels::{Needs, QUAD, check_sizes};
 
 const SOURCE: Source = Source {
     name: "conv/lanes/winograd.wgsl",
@@ -27,34 +27,33 @@ impl Winograd {
     pub fn of(gpu: &Gpu, conv: &Conv) -> Option<Winograd> {
         let winograd = Winograd(*conv);
         let worth = gpu.body() == Body::Lanes && conv.in_quads.min(conv.out_quads) >= LEAST_QUADS;
-        (worth && winograd.tiles_bytes() <= gpu.max_tensor_bytes()).then_some(winograd)
+        let largest = winograd.tiles_bytes().max(winograd.filters_bytes());
+        (worth && largest <= gpu.max_texture_bytes()).then_some(winograd)
     }
 
-    fn tiles_of_plane(&self) -> u64 {
-        u64::from(self.0.height.div_ceil(4)) * u64::from(self.0.width.div_ceil(4))
-    }
-
-    fn bytes_of(&self, planes: u64, quads: u32) -> u64 {
-        36 * u64::from(quads) * (planes * self.tiles_of_plane()).next_multiple_of(16) * QUAD
+    fn tiles_of_plane(&self) -> u32 {
+        self.0.height.div_ceil(4) * self.0.width.div_ceil(4)
     }
 
     /// Planes in a chunk.
     fn planes(&self, quads: u32) -> u32 {
-        (CHUNK_BYTES / self.bytes_of(1, quads).max(1)).clamp(1, u64::from(self.0.rows.max(self.0.images))) as u32
+        let plane = 36 * u64::from(quads) * u64::from(self.tiles_of_plane()) * QUAD;
+        (CHUNK_BYTES / plane.max(1)).clamp(1, u64::from(self.0.rows.max(self.0.images))) as u32
     }
 
-    /// Bytes of the transformed tiles of a chunk, in either direction.
+    /// Bytes of the transformed tiles of a chunk, in either direction: groups of 32.
     pub fn tiles_bytes(&self) -> u64 {
-        [self.0.in_quads, self.0.out_quads]
-            .map(|quads| self.bytes_of(u64::from(self.planes(quads)), quads))
-            .into_iter()
-            .max()
-            .unwrap_or(0)
+        let of = |quads: u32| {
+            let tiles = u64::from(self.planes(quads)) * u64::from(self.tiles_of_plane());
+            36 * u64::from(quads) * tiles.next_multiple_of(32) * QUAD
+        };
+        of(self.0.in_quads).max(of(self.0.out_quads))
     }
 
-    /// Bytes of the transformed weights.
+    /// Bytes of the transformed weights, in either direction: blocks of 16 channels.
     pub fn filters_bytes(&self) -> u64 {
-        4 * self.0.weights_bytes()
+        let of = |from: u32, into: u32| 36 * u64::from(from) * u64::from((into * 4).next_multiple_of(16)) * QUAD;
+        of(self.0.in_quads, self.0.out_quads).max(of(self.0.out_quads, self.0.in_quads))
     }
 
     fn filters(
@@ -62,7 +61,8 @@ impl Winograd {
         gpu: &Gpu,
         entry: &'static str,
         [columns, quads]: [u32; 2],
-        [weights, filters]: [&Buffer; 2],
+        weights: &Buffer,
+        filters: &Texture,
     ) -> Result<Dispatch, GpuError> {
         gpu.kernel(SOURCE, entry)?.bind(
             gpu,
@@ -83,12 +83,12 @@ impl Winograd {
         let each = self.planes(quads);
         for first in (0..planes).step_by(each as usize) {
             let chunk = Conv { first, count: each.min(planes - first), ..self.0 };
-            let tiles = u64::from(chunk.count) * self.tiles_of_plane();
+            let tiles = u64::from(chunk.count) * u64::from(self.tiles_of_plane());
             let grid = |items: u64, own: u32| {
                 let [x, y, _] = linear_grid(items, own);
                 [x, y]
             };
-            list.extend(dispatches(&chunk, grid(tiles.next_multiple_of(16), 8), grid(tiles, 16))?);
+            list.extend(dispatches(&chunk, grid(tiles, 8), grid(tiles, 32))?);
         }
         Ok(list)
     }
@@ -103,10 +103,10 @@ impl Winograd {
         gpu: &Gpu,
         [x, weights, bias]: [&Buffer; 3],
         [y, code]: [&Buffer; 2],
-        [filters, tiles]: [&Buffer; 2],
+        [filters, tiles]: [&Texture; 2],
     ) -> Result<Vec<Dispatch>, GpuError> {
         let conv = &self.0;
-        let needs = [
+        let needs: [Needs; _] = [
             ("x", x, conv.x_bytes()),
             ("weights", weights, conv.weights_bytes()),
             ("bias", bias, u64::from(conv.bias_bytes())),
@@ -116,12 +116,12 @@ impl Winograd {
             ("v", tiles, self.tiles_bytes()),
         ];
         check_sizes("winograd forward", &needs)?;
-        let mut list =
-            vec![self.filters(gpu, "filters_forward", [conv.out_quads, conv.in_quads], [weights, filters])?];
+        let mut list = vec![self.filters(gpu, "filters_forward", [conv.out_quads, conv.in_quads], weights, filters)?];
         list.extend(self.chunked(conv.images, conv.in_quads, |chunk, transform, product| {
             let transform = [transform[0], transform[1], conv.in_quads];
             let product = [product[0], product[1], conv.out_quads.div_ceil(4)];
-            let outputs = [("transformed", tiles), ("filters", filters), ("bias", bias), ("y", y), ("code", code)];
+            let outputs: [Bound; 5] =
+                [("transformed", tiles), ("filters", filters), ("bias", bias), ("y", y), ("code", code)];
             Ok([
                 gpu.kernel(SOURCE, "transform_x")?.bind(gpu, ("conv", chunk), &[("x", x), ("v", tiles)], transform)?,
                 gpu.kernel(SOURCE, "forward")?.bind(gpu, ("conv", chunk), &outputs, product)?,
@@ -139,10 +139,10 @@ impl Winograd {
         gpu: &Gpu,
         [d_y, code, weights]: [&Buffer; 3],
         d_x: &Buffer,
-        [filters, tiles]: [&Buffer; 2],
+        [filters, tiles]: [&Texture; 2],
     ) -> Result<Vec<Dispatch>, GpuError> {
         let conv = &self.0;
-        let needs = [
+        let needs: [Needs; _] = [
             ("d_y", d_y, conv.d_y_bytes()),
             ("code", code, conv.code_bytes()),
             ("weights", weights, conv.weights_bytes()),
@@ -152,12 +152,12 @@ impl Winograd {
         ];
         check_sizes("winograd backward_data", &needs)?;
         let mut list =
-            vec![self.filters(gpu, "filters_backward", [conv.in_quads, conv.out_quads], [weights, filters])?];
+            vec![self.filters(gpu, "filters_backward", [conv.in_quads, conv.out_quads], weights, filters)?];
         list.extend(self.chunked(conv.rows, conv.out_quads, |chunk, transform, product| {
             let transform = [transform[0], transform[1], conv.out_quads];
             let product = [product[0], product[1], conv.in_quads.div_ceil(4)];
-            let inputs = [("d_y", d_y), ("won", code), ("v", tiles)];
-            let outputs = [("transformed", tiles), ("filters", filters), ("d_x", d_x)];
+            let inputs: [Bound; 3] = [("d_y", d_y), ("won", code), ("v", tiles)];
+            let outputs: [Bound; 3] = [("transformed", tiles), ("filters", filters), ("d_x", d_x)];
             Ok([
                 gpu.kernel(SOURCE, "transform_gradient")?.bind(gpu, ("conv", chunk), &inputs, transform)?,
                 gpu.kernel(SOURCE, "backward_data")?.bind(gpu, ("conv", chunk), &outputs, product)?,
