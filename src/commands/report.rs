@@ -24,7 +24,7 @@ use crate::training::OptimizerSettings;
 /// Wrong pictures shown, right ones of each class, and pictures explained for the means, of all classes together.
 const WRONG: usize = 6;
 const RIGHT: usize = 2;
-const MOST_EXPLAINED: usize = 36;
+const MOST_EXPLAINED: usize = 24;
 
 /// Options of `report`.
 #[derive(Args)]

@@ -18,6 +18,9 @@ pub enum ReportError {
         /// Why.
         reason: String,
     },
+    /// The terminal cannot be drawn on.
+    #[error("the terminal cannot be drawn on ({0}); leave --tui away")]
+    Terminal(std::io::Error),
     /// A file could not be written.
     #[error("{path} could not be written: {reason}")]
     Write {

@@ -1,17 +1,22 @@
 //! What a run shows: the progress of an epoch, tables, curves, heatmaps, and a page of all that is known.
 
 pub mod curves;
+pub mod dashboard;
 mod error;
 mod font;
 pub mod heatmap;
 mod history;
 mod metrics;
+mod observer;
 pub mod page;
 pub mod progress;
 mod statistics;
+mod tensorboard;
 
 pub use error::{ReportError, write_png};
 pub use history::{Epoch, History};
 pub use metrics::{ClassMetrics, Evaluation, largest};
+pub use observer::{EpochEnd, Mistake, Moment, Observer};
 pub use progress::{EpochProgress, Output};
 pub use statistics::{Bin, Calibration, Interval, wilson};
+pub use tensorboard::TensorBoard;

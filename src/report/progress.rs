@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Epoch;
+use super::{EpochEnd, Moment, Observer, ReportError};
 
 /// How to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,36 +38,49 @@ fn bar(length: usize, template: &str) -> ProgressBar {
     bar
 }
 
-/// The line of one epoch.
+/// The lines of a training's epochs.
 pub struct EpochProgress {
     output: Output,
     epochs: usize,
     steps: usize,
-    start: Instant,
+    /// When the epoch began here, and after how many of its steps.
+    start: (Instant, usize),
     bar: Option<ProgressBar>,
 }
 
 impl EpochProgress {
-    /// Begins the line of `epoch` (from 1) of `epochs`, with this many steps.
-    pub fn new(output: Output, epoch: usize, epochs: usize, steps: usize) -> EpochProgress {
-        let bar = (output == Output::Bar).then(|| {
-            println!("Epoch {epoch}/{epochs}");
-            bar(steps, "{pos}/{len} {bar:20.green/dim} {msg}")
+    /// For a training of so many epochs, each of so many steps.
+    pub fn new(output: Output, epochs: usize, steps: usize) -> EpochProgress {
+        EpochProgress { output, epochs, steps, start: (Instant::now(), 0), bar: None }
+    }
+}
+
+impl Observer for EpochProgress {
+    fn epoch_begins(&mut self, epoch: usize, done: usize) {
+        self.start = (Instant::now(), done);
+        self.bar = (self.output == Output::Bar).then(|| {
+            println!("Epoch {epoch}/{}", self.epochs);
+            bar(self.steps, "{pos}/{len} {bar:20.green/dim} {msg}")
         });
-        EpochProgress { output, epochs, steps, start: Instant::now(), bar }
     }
 
-    /// Shows that `done` steps are done, with the running means so far.
-    pub fn step(&mut self, done: usize, loss: f64, accuracy: f64) {
+    fn step(&mut self, moment: &Moment) {
         let Some(bar) = &self.bar else { return };
-        let each = self.start.elapsed().as_secs_f64() / done.max(1) as f64;
-        let left = each * self.steps.saturating_sub(done) as f64;
-        bar.set_message(format!("{left:.0}s left  {:.0}ms/step  loss: {loss:.4}  accuracy: {accuracy:.4}", 1e3 * each));
-        bar.set_position(done as u64);
+        let (start, before) = self.start;
+        let each = start.elapsed().as_secs_f64() / moment.done.saturating_sub(before).max(1) as f64;
+        let left = each * self.steps.saturating_sub(moment.done) as f64;
+        bar.set_message(format!(
+            "{left:.0}s left  {:.0}ms/step  loss: {:.4}  accuracy: {:.4}",
+            1e3 * each,
+            moment.loss,
+            moment.accuracy
+        ));
+        bar.set_position(moment.done as u64);
     }
 
     /// Ends the line with the epoch's figures.
-    pub fn finish(&mut self, epoch: &Epoch) {
+    fn epoch_ends(&mut self, end: &EpochEnd) -> Result<(), ReportError> {
+        let epoch = end.epoch;
         let value = |name: &str, v: Option<f64>| v.map_or(String::new(), |v| format!("  {name}: {v:.4}"));
         let figures = format!(
             "loss: {:.4}  accuracy: {:.4}{}{}",
@@ -76,7 +89,7 @@ impl EpochProgress {
             value("val_loss", epoch.val_loss),
             value("val_accuracy", epoch.val_accuracy)
         );
-        match (&self.bar, self.output) {
+        match (self.bar.take(), self.output) {
             (Some(bar), _) => {
                 // The last line is printed rather than drawn, so that a narrow terminal wraps it in place of cutting it.
                 let each = 1e3 * epoch.seconds / self.steps.max(1) as f64;
@@ -88,11 +101,12 @@ impl EpochProgress {
             }
             _ => {}
         }
+        Ok(())
     }
 
-    /// Leaves the line as it is, for an epoch that was not finished.
-    pub fn abandon(&mut self) {
-        if let Some(bar) = &self.bar {
+    /// Leaves the line as it is.
+    fn epoch_breaks(&mut self) {
+        if let Some(bar) = self.bar.take() {
             bar.abandon();
         }
     }

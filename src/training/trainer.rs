@@ -133,6 +133,11 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    /// Pictures in an epoch.
+    pub fn pictures(&self) -> usize {
+        self.images.len()
+    }
+
     /// Steps in an epoch; the last may be short.
     pub fn steps_per_epoch(&self) -> usize {
         self.images.len().div_ceil(self.batch)

@@ -137,3 +137,23 @@ fn the_report_is_one_well_formed_page_with_the_right_figures() {
     assert!(std::fs::read_to_string(&path).expect("read").contains("flatters the score"));
     assert!(fail(root, &["report", "nowhere"]).contains("no such run folder"));
 }
+
+#[test]
+fn training_can_be_watched_by_tensorboard_and_a_dashboard_needs_a_terminal() {
+    if no_adapter() {
+        return;
+    }
+    let root = pictures();
+    let root = root.path();
+    train(root, "run", &["--epochs", "2", "--tensorboard"]);
+    for (part, tag, count) in [("train", "batch_loss", 12), ("train", "epoch_loss", 2), ("test", "epoch_accuracy", 2)] {
+        let mut files = root.join("run/tensorboard").join(part).read_dir().expect("a folder");
+        let file = files.next().expect("a file").expect("it can be read");
+        assert!(file.file_name().to_string_lossy().contains("tfevents") && files.next().is_none());
+        let bytes = std::fs::read(file.path()).expect("read");
+        let found = bytes.windows(tag.len()).filter(|w| *w == tag.as_bytes()).count();
+        assert_eq!(found, count, "{part}: {tag}");
+    }
+    let message = fail(root, &[&TINY[..], &["other", "--tui"]].concat());
+    assert!(message.contains("--tui draws on a terminal") && !root.join("other").exists(), "{message}");
+}

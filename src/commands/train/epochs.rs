@@ -12,8 +12,8 @@ use crate::commands::{CommandError, RunFolder};
 use crate::gpu::Gpu;
 use crate::model::{Metadata, Network, Weights};
 use crate::names::printable;
-use crate::report::{Epoch, EpochProgress, History, Output, curves};
-use crate::training::{Checkpoint, Ended, Images, Trainer, answer};
+use crate::report::{Epoch, EpochEnd, History, Mistake, Moment, Observer, curves, largest};
+use crate::training::{Answers, Checkpoint, Ended, Images, Running, Trainer, answer};
 
 /// What an epoch, a checkpoint and the end leave in the run folder.
 pub(super) struct Keeper<'a> {
@@ -98,8 +98,22 @@ impl Due {
 pub(super) struct Course<'a> {
     pub epochs: usize,
     pub checkpoint_every: Every,
-    pub output: Output,
     pub stop: &'a AtomicBool,
+    /// The test pictures' files, below the data folder.
+    pub test_files: &'a [String],
+    pub observer: &'a mut dyn Observer,
+}
+
+/// The wrong answers, the surest first.
+fn mistakes(answers: &Answers, labels: &[u32], files: &[String]) -> Vec<Mistake> {
+    let all = answers.probabilities.iter().zip(labels).zip(files);
+    let answered = all.map(|((row, label), file)| {
+        let said = largest(row);
+        Mistake { file: file.clone(), said, probability: f64::from(row[said]), label: *label as usize }
+    });
+    let mut wrong: Vec<Mistake> = answered.filter(|m| m.said != m.label).collect();
+    wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    wrong
 }
 
 /// Trains from where `trainer` stands to the end of the last epoch; `history` holds the epochs before.
@@ -109,7 +123,7 @@ pub(super) fn train_epochs(
     test: &mut Images,
     keeper: &mut Keeper,
     mut history: History,
-    course: &Course,
+    course: &mut Course,
 ) -> Result<History, CommandError> {
     let accuracies = history.0.iter().filter_map(|e| e.val_accuracy);
     let mut best = accuracies.fold(f64::NEG_INFINITY, f64::max);
@@ -117,31 +131,29 @@ pub(super) fn train_epochs(
     while trainer.position.epoch as usize <= course.epochs {
         let epoch = trainer.position.epoch as usize;
         let start = Instant::now();
-        let mut bar = EpochProgress::new(course.output, epoch, course.epochs, trainer.steps_per_epoch());
+        course.observer.epoch_begins(epoch, trainer.position.batches);
+        let first = trainer.position.step - trainer.position.batches as u64;
         let running = loop {
             let pause = |step| due.is_now(step);
-            match trainer.epoch(course.stop, pause, |step, r| bar.step(step, r.loss(), r.accuracy()))? {
+            let tell = |done: usize, means: &Running| {
+                let (loss, accuracy) = (means.loss(), means.accuracy());
+                course.observer.step(&Moment { step: first + done as u64, done, loss, accuracy });
+            };
+            match trainer.epoch(course.stop, pause, tell)? {
                 Ended::Whole(running) => break running,
                 Ended::Paused => {
                     keeper.checkpoint(trainer, &history)?;
                     (due.last_step, due.last_time) = (trainer.position.step, Instant::now());
                 }
                 Ended::Stopped => {
-                    bar.abandon();
+                    course.observer.epoch_breaks();
                     // What the unfinished epoch has learnt is kept as the last model; history holds whole epochs only.
                     keeper.checkpoint(trainer, &history)?;
                     keeper.save(gpu, &keeper.weights(trainer)?, &history, false)?;
-                    if course.output != Output::Quiet {
-                        let run = keeper.run.path().display();
-                        println!(
-                            "stopped in epoch {epoch}; {run} holds the model so far, and glowworm train --resume {run} \
-                             goes on"
-                        );
-                    }
                     return Err(CommandError::Stopped);
                 }
                 Ended::NotFinite(step) => {
-                    bar.abandon();
+                    course.observer.epoch_breaks();
                     return Err(keeper.diverged(trainer, format!("the loss of step {} is", step + 1)));
                 }
             }
@@ -159,7 +171,10 @@ pub(super) fn train_epochs(
             val_accuracy: Some(answers.running.accuracy()),
             seconds: start.elapsed().as_secs_f64(),
         };
-        bar.finish(&entry);
+        let learning_rate = trainer.schedule.at(trainer.position.step);
+        let mistakes = mistakes(&answers, test.labels(), course.test_files);
+        let end = EpochEnd { epoch: &entry, step: trainer.position.step, learning_rate, mistakes: &mistakes };
+        course.observer.epoch_ends(&end)?;
         history.0.push(entry);
         // The best epoch is the one with the highest accuracy on the test pictures; of equals, the first.
         let is_best = answers.running.accuracy() > best;
@@ -170,7 +185,10 @@ pub(super) fn train_epochs(
             (due.last_step, due.last_time) = (trainer.position.step, Instant::now());
         }
         if let Some(changes) = keeper.watch.changes() {
-            eprintln!("note     {}", printable(&changes));
+            let changes = printable(&changes);
+            if !course.observer.note(&changes) {
+                eprintln!("note     {changes}");
+            }
         }
     }
     Ok(history)

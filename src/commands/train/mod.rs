@@ -6,6 +6,8 @@ mod options;
 mod prepare;
 mod watch;
 
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -20,7 +22,8 @@ use crate::data::Pixels;
 use crate::gpu::{Gpu, GpuError};
 use crate::model::{Metadata, Network};
 use crate::names::printable;
-use crate::report::{Epoch, History, Output};
+use crate::report::dashboard::{self, About, Dashboard};
+use crate::report::{Epoch, EpochProgress, History, Observer, Output, TensorBoard};
 use crate::training::{Checkpoint, Images, Schedule, Trainer};
 
 /// A device that is lost more often than this in one run will not carry it to its end.
@@ -35,6 +38,15 @@ impl Say {
             println!("{}", printable(&text.to_string()));
         }
     }
+}
+
+/// What the user asked for, and how to tell and be told.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    args: &'a TrainArgs,
+    output: Output,
+    say: &'a Say,
+    stop: &'static AtomicBool,
 }
 
 /// Trains.
@@ -53,6 +65,11 @@ pub fn run(args: &TrainArgs) -> Result<(), CommandError> {
 pub fn run_on(args: &TrainArgs, open: &dyn Fn() -> Result<Gpu, GpuError>) -> Result<(), CommandError> {
     let say = Say(args.quiet);
     let output = Output::detect(args.quiet);
+    if args.tui && !(std::io::stdout().is_terminal() && std::io::stdin().is_terminal()) {
+        let text =
+            "--tui draws on a terminal, and there is none here: leave it away, and follow the lines that are printed";
+        return Err(CommandError::Usage(text.to_owned()));
+    }
     if args.resume.is_none() {
         args.check()?;
     }
@@ -69,14 +86,19 @@ pub fn run_on(args: &TrainArgs, open: &dyn Fn() -> Result<Gpu, GpuError>) -> Res
         None => start(args, &gpu, output, &say)?,
     };
     say.line(format_args!("run      {}", run.path().display()));
-    let (stop, costs) = (stop_on_interrupt(), Costs::start(&run));
+    let asked = Asked { args, output, say: &say, stop: stop_on_interrupt() };
+    let costs = Costs::start(&run);
     for loss in 1.. {
-        let error = match learn(args, &gpu, &run, &costs, prepared, output, &say, stop) {
-            Ok(()) => return make_report(args, run, gpu, output, &say, stop),
+        let error = match learn(&asked, &gpu, &run, &costs, prepared) {
+            Ok(()) => return make_report(&asked, run, gpu),
             Err(error) => error,
         };
         if matches!(error, CommandError::Stopped) {
-            make_report(args, run, gpu, output, &say, stop)?;
+            let path = run.path().display();
+            say.line(format_args!(
+                "stopped; {path} holds the model so far, and glowworm train --resume {path} goes on"
+            ));
+            make_report(&asked, run, gpu)?;
             return Err(error);
         }
         if !error.is_lost_device() || loss > MOST_LOSSES {
@@ -92,14 +114,8 @@ pub fn run_on(args: &TrainArgs, open: &dyn Fn() -> Result<Gpu, GpuError>) -> Res
 }
 
 /// Writes the report. Of a run that was stopped it does without heatmaps, which take time.
-fn make_report(
-    args: &TrainArgs,
-    run: RunFolder,
-    gpu: Gpu,
-    output: Output,
-    say: &Say,
-    stop: &AtomicBool,
-) -> Result<(), CommandError> {
+fn make_report(asked: &Asked, run: RunFolder, gpu: Gpu) -> Result<(), CommandError> {
+    let Asked { args, output, say, stop } = *asked;
     if args.no_report {
         return Ok(());
     }
@@ -109,17 +125,8 @@ fn make_report(
 }
 
 /// Trains from the run's last checkpoint, or from the beginning.
-#[expect(clippy::too_many_arguments, reason = "each is a thing of its own, and there is one caller")]
-fn learn(
-    args: &TrainArgs,
-    gpu: &Gpu,
-    run: &RunFolder,
-    costs: &Costs,
-    prepared: Prepared,
-    output: Output,
-    say: &Say,
-    stop: &AtomicBool,
-) -> Result<(), CommandError> {
+fn learn(asked: &Asked, gpu: &Gpu, run: &RunFolder, costs: &Costs, prepared: Prepared) -> Result<(), CommandError> {
+    let Asked { args, say, stop, .. } = *asked;
     let Prepared { settings, classes, network, train, test, watch } = prepared;
     let spec = &settings.network;
     let (checkpoint, notes) = run.checkpoint(spec)?;
@@ -129,6 +136,8 @@ fn learn(
         Some(checkpoint) => go_on(run, settings.epochs, checkpoint, &network, say)?,
         None => History::default(),
     };
+    let below = |path: &PathBuf| printable(&path.strip_prefix(&settings.data).unwrap_or(path).display().to_string());
+    let test_files: Vec<String> = test.paths.iter().map(below).collect();
     let budget = args.image_memory.map(|mib| mib << 20);
     let on_device = |p: Pixels| Images::new(gpu, p.bytes, p.labels, network.batch(), budget);
     let (mut train, mut test) = (on_device(train)?, on_device(test)?);
@@ -142,10 +151,46 @@ fn learn(
     trainer.augment = settings.augment;
     trainer.position = checkpoint.map(|c| c.position).unwrap_or_default();
     let mut keeper = Keeper { run, metadata: &metadata, network: &network, costs, watch };
-    let course = Course { epochs: settings.epochs, checkpoint_every: args.checkpoint_every, output, stop };
-    let history = train_epochs(gpu, &mut trainer, &mut test, &mut keeper, history, &course)?;
+    let about = About {
+        title: printable(&run.path().display().to_string()),
+        adapter: gpu.summary().name.clone(),
+        classes: metadata.classes.clone(),
+        epochs: settings.epochs,
+        steps: trainer.steps_per_epoch(),
+        pictures: trainer.pictures(),
+    };
+    let mut observers = observers(asked, run, about, &history, trainer.position.step)?;
+    let mut course = Course {
+        epochs: settings.epochs,
+        checkpoint_every: args.checkpoint_every,
+        stop,
+        test_files: &test_files,
+        observer: &mut observers,
+    };
+    let history = train_epochs(gpu, &mut trainer, &mut test, &mut keeper, history, &mut course)?;
+    // A dashboard gives the terminal back.
+    drop(observers);
     summarize(&history, run, say);
     Ok(())
+}
+
+/// Those whom the user wants to be told of the training.
+fn observers(
+    asked: &Asked,
+    run: &RunFolder,
+    about: About,
+    history: &History,
+    step: u64,
+) -> Result<Vec<Box<dyn Observer>>, CommandError> {
+    let mut observers: Vec<Box<dyn Observer>> = Vec::new();
+    if asked.args.tensorboard {
+        observers.push(Box::new(TensorBoard::create(&run.file("tensorboard"), step)?));
+    }
+    observers.push(match asked.args.tui {
+        true => Box::new(Dashboard::open(about, history, asked.stop)?),
+        false => Box::new(EpochProgress::new(asked.output, about.epochs, about.steps)),
+    });
+    Ok(observers)
 }
 
 /// Loads what a checkpoint holds, and gives the epochs so far.
@@ -197,9 +242,13 @@ fn stop_on_interrupt() -> &'static AtomicBool {
     STOP.store(false, Ordering::Relaxed);
     let set = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {
+            dashboard::leave();
             std::process::exit(130);
         }
-        eprintln!("\nending after what is under way; press Ctrl-C again to end at once");
+        // A dashboard says it itself.
+        if !dashboard::is_open() {
+            eprintln!("\nending after what is under way; press Ctrl-C again to end at once");
+        }
     });
     // A process that trains twice has set it before.
     if let Err(error) = set.or_else(|e| if matches!(e, ctrlc::Error::MultipleHandlers) { Ok(()) } else { Err(e) }) {

@@ -116,6 +116,12 @@ pub struct TrainArgs {
     /// How often to write a checkpoint that --resume goes on from: every so many steps (500), or seconds (30s)
     #[arg(long, value_name = "STEPS|SECONDSs", default_value = "30s")]
     pub(super) checkpoint_every: Every,
+    /// Watch the training on the whole terminal: curves, throughput, time left, what was answered wrong
+    #[arg(long, conflicts_with = "quiet")]
+    pub(super) tui: bool,
+    /// Write event files for TensorBoard into the run folder: tensorboard --logdir runs shows them
+    #[arg(long)]
+    pub(super) tensorboard: bool,
     /// Write no report.html at the end: it takes a while to explain some pictures for it
     #[arg(long)]
     pub(super) no_report: bool,
