@@ -35,7 +35,7 @@ const FIVE: [&str; 2] = ["--batch-size", "5"];
 fn train(root: &Path, out: &str, more: &[&str], open: &dyn Fn() -> Result<Gpu, GpuError>) -> Result<(), CommandError> {
     let path = |name: &str| root.join(name).display().to_string();
     let (set, out) = (path("set"), path(out));
-    let fixed = ["glowworm", "train", "--data", &set, "--image-size", "16", "--epochs", "3", "--quiet"];
+    let fixed = ["glowworm", "train", "--data", &set, "--image-size", "16", "--epochs", "3", "--quiet", "--no-report"];
     let every = ["--checkpoint-every", "2", "--out", &out];
     let cli = Cli::try_parse_from(fixed.iter().chain(&every).chain(more)).expect("valid options");
     let Command::Train(args) = cli.command else { unreachable!("it says train") };
@@ -76,8 +76,14 @@ fn a_lost_device_is_opened_again_and_the_run_ends_with_the_same_bits() {
     let error = train(root, "hopeless", &FIVE, &open).expect_err("it is given up").to_string();
     assert_eq!(opened.get(), 4);
     assert!(error.contains("was lost") && error.contains("train --resume"), "{error}");
-    let rest =
-        Cli::try_parse_from(["glowworm", "train", "--quiet", "--resume", &root.join("hopeless").display().to_string()]);
+    let rest = Cli::try_parse_from([
+        "glowworm",
+        "train",
+        "--quiet",
+        "--no-report",
+        "--resume",
+        &root.join("hopeless").display().to_string(),
+    ]);
     let Command::Train(rest) = rest.expect("valid options").command else { unreachable!("it says train") };
     train::run(&rest).expect("it goes on");
     assert!(model(root, "hopeless") == model(root, "whole"));
