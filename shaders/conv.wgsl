@@ -1,5 +1,6 @@
 // Convolution 3x3 "same", bias, ReLU and 2x2 max pooling in one kernel, and its gradients.
-// This file holds what the two bodies, conv/tiles.wgsl and conv/lanes.wgsl, share.
+// This file holds what the two bodies, conv/tiles.wgsl and conv/lanes.wgsl, share. They keep x, y, d_y and d_x in memory of
+// their own kind, and read and write them by x_at, set_y, d_y_at and set_d_x.
 //
 // Channels travel in quads: an activation is [image][channel/4][row][column] vec4, padded with zero channels.
 //   x        [images][in_quads][height+2][width+2]     with a zero border of 1
@@ -27,14 +28,10 @@ struct Conv {
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> code: array<u32>;
 @group(0) @binding(6) var<storage, read> won: array<u32>;             // `code`, as the backward kernels read it
-@group(0) @binding(7) var<storage, read> d_y: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read_write> d_x: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read_write> d_weights: array<vec4<f32>>;   // [chunks] of the shape of weights
 @group(0) @binding(10) var<storage, read_write> d_bias: array<vec4<f32>>;     // [chunks][out_quads]
 
@@ -54,7 +51,7 @@ fn pool(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, image: u32, quad
     let height = conv.height / 2u;
     let width = conv.width / 2u;
     let border = conv.y_border;
-    y[(plane * (height + 2u * border) + row + border) * (width + 2u * border) + column + border] = max(best, vec4(0.0));
+    set_y((plane * (height + 2u * border) + row + border) * (width + 2u * border) + column + border, max(best, vec4(0.0)));
     code[(plane * height + row) * width + column] = index.x | index.y << 8u | index.z << 16u | index.w << 24u;
 }
 
@@ -84,7 +81,7 @@ fn pooled(planes: Planes, row: i32, column: i32) -> Pooled {
     let place = r * width + c;
     let packed = won[planes.won + place];
     let at = vec4(packed, packed >> 8u, packed >> 16u, packed >> 24u) & vec4(255u);
-    return Pooled(d_y[planes.d_y + place], select(vec4(4u), at, inside));
+    return Pooled(d_y_at(planes.d_y + place), select(vec4(4u), at, inside));
 }
 
 // dz at one of the four pixels of a window.
@@ -199,5 +196,5 @@ fn field_at(w: Window, in_quad: u32) -> u32 {
 fn window_gradient(w: Window, out_quad: u32, counted: bool) -> Pooled {
     let at = ((w.image * conv.out_quads + out_quad) * (conv.height / 2u) + w.row) * (conv.width / 2u) + w.column;
     let packed = won[at];
-    return Pooled(d_y[at], select(vec4(4u), vec4(packed, packed >> 8u, packed >> 16u, packed >> 24u) & vec4(255u), counted));
+    return Pooled(d_y_at(at), select(vec4(4u), vec4(packed, packed >> 8u, packed >> 16u, packed >> 24u) & vec4(255u), counted));
 }

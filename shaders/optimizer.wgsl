@@ -34,9 +34,12 @@ fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if i >= optimizer.quads {
         return;
     }
+    // Read once each: a compiler may not do so for memory that is written too.
     let gradient = g[i];
-    let first = m[i] + (gradient - m[i]) * (1.0 - optimizer.beta1);
-    let second = v[i] + (gradient * gradient - v[i]) * (1.0 - optimizer.beta2);
+    let m_before = m[i];
+    let v_before = v[i];
+    let first = m_before + (gradient - m_before) * (1.0 - optimizer.beta1);
+    let second = v_before + (gradient * gradient - v_before) * (1.0 - optimizer.beta2);
     m[i] = first;
     v[i] = second;
     w[i] -= first * step.rate / (sqrt(second) + optimizer.epsilon);
@@ -69,7 +72,8 @@ fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     if i >= optimizer.quads {
         return;
     }
-    let second = v[i] * optimizer.beta2 + g[i] * g[i] * (1.0 - optimizer.beta2);
+    let gradient = g[i];
+    let second = v[i] * optimizer.beta2 + gradient * gradient * (1.0 - optimizer.beta2);
     v[i] = second;
-    w[i] -= step.rate * g[i] / sqrt(second + optimizer.epsilon);
+    w[i] -= step.rate * gradient / sqrt(second + optimizer.epsilon);
 }

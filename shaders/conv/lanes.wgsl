@@ -1,11 +1,40 @@
 // What the kernels of the lane body, for subgroups of 8, share: conv/lanes/direct.wgsl and conv/lanes/winograd.wgsl.
 
+// Activations and their gradients are storage textures: these adapters read them in a quarter of the time of a buffer.
+@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(4) var y: texture_storage_2d<rgba32float, write>;
+@group(0) @binding(7) var d_y: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(8) var d_x: texture_storage_2d<rgba32float, write>;
+
+// Where quad i of a texture lies.
+fn texel(i: u32) -> vec2<u32> {
+    return vec2(i & 4095u, i >> 12u);
+}
+fn x_at(i: u32) -> vec4<f32> {
+    return textureLoad(x, texel(i));
+}
+fn set_y(i: u32, value: vec4<f32>) {
+    textureStore(y, texel(i), value);
+}
+fn d_y_at(i: u32) -> vec4<f32> {
+    return textureLoad(d_y, texel(i));
+}
+fn set_d_x(i: u32, value: vec4<f32>) {
+    textureStore(d_x, texel(i), value);
+}
+
 // The vectors of lanes 0 to 3, and of lanes 4 to 7, as columns.
 fn four(w: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(subgroupBroadcast(w, 0u), subgroupBroadcast(w, 1u), subgroupBroadcast(w, 2u), subgroupBroadcast(w, 3u));
 }
 fn next_four(w: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(subgroupBroadcast(w, 4u), subgroupBroadcast(w, 5u), subgroupBroadcast(w, 6u), subgroupBroadcast(w, 7u));
+}
+
+// Sums lie in variables, which cannot be indexed without being written to memory first: they are picked. Stores are dear
+// to compile: they stand in loops with bounds that a compiler does not know, lest it write them out sixteen times over.
+fn pick(m: mat4x4<f32>, quad: u32) -> vec4<f32> {
+    return select(select(m[0], m[1], quad == 1u), select(m[2], m[3], quad == 3u), quad >= 2u);
 }
 
 // Six neighbouring pixels of a row.
@@ -44,9 +73,4 @@ fn six_rows(at: Planes, row: i32, column: i32) -> SixRows {
         lower(a0, a1, a2, a3), upper(b0, b1, b2, b3), lower(b0, b1, b2, b3),
         upper(c0, c1, c2, c3), lower(c0, c1, c2, c3), upper(d0, d1, d2, d3),
     );
-}
-
-// Where quad i of a texture lies.
-fn texel(i: u32) -> vec2<u32> {
-    return vec2(i & 4095u, i >> 12u);
 }

@@ -1,6 +1,24 @@
 // The body for GPUs: a workgroup of 8x8 owns 16x16 pixels and 16 channels; x (or dz) and the weights of one quad pass
 // through workgroup memory; each invocation keeps the 2x2 pixels of its pool window for all 16 channels in registers.
 
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> d_y: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> d_x: array<vec4<f32>>;
+
+fn x_at(i: u32) -> vec4<f32> {
+    return x[i];
+}
+fn set_y(i: u32, value: vec4<f32>) {
+    y[i] = value;
+}
+fn d_y_at(i: u32) -> vec4<f32> {
+    return d_y[i];
+}
+fn set_d_x(i: u32, value: vec4<f32>) {
+    d_x[i] = value;
+}
+
 const side = 18u;   // 16 pixels and the border of the convolution
 
 var<workgroup> tile: array<vec4<f32>, 324>;
@@ -27,7 +45,7 @@ fn forward(
             let row = group.y * 16u + i / side;
             let column = group.x * 16u + i % side;
             if row < conv.height + 2u && column < conv.width + 2u {
-                tile[i] = x[((image * conv.in_quads + q) * (conv.height + 2u) + row) * (conv.width + 2u) + column];
+                tile[i] = x_at(((image * conv.in_quads + q) * (conv.height + 2u) + row) * (conv.width + 2u) + column);
             } else {
                 tile[i] = vec4(0.0);
             }
@@ -131,7 +149,7 @@ fn backward_data(
 
 fn store(value: vec4<f32>, plane: u32, row: u32, column: u32) {
     if row < conv.height && column < conv.width {
-        d_x[(plane * conv.height + row) * conv.width + column] = value;
+        set_d_x((plane * conv.height + row) * conv.width + column, value);
     }
 }
 
@@ -140,8 +158,8 @@ fn field(a: u32, pitch: u32) -> Field {
     let c = b + pitch;
     let d = c + pitch;
     return Field(
-        x[a], x[a + 1u], x[a + 2u], x[a + 3u], x[b], x[b + 1u], x[b + 2u], x[b + 3u],
-        x[c], x[c + 1u], x[c + 2u], x[c + 3u], x[d], x[d + 1u], x[d + 2u], x[d + 3u],
+        x_at(a), x_at(a + 1u), x_at(a + 2u), x_at(a + 3u), x_at(b), x_at(b + 1u), x_at(b + 2u), x_at(b + 3u),
+        x_at(c), x_at(c + 1u), x_at(c + 2u), x_at(c + 3u), x_at(d), x_at(d + 1u), x_at(d + 2u), x_at(d + 3u),
     );
 }
 

@@ -27,6 +27,9 @@ pub struct BenchArgs {
     /// Times that each figure is measured; the median counts
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
     repeats: u32,
+    /// Measure whole steps only, not their kernels
+    #[arg(long)]
+    steps_only: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -57,15 +60,15 @@ fn median(gpu: &Gpu, plan: &Plan, repeats: u32) -> Result<f64, CommandError> {
     Ok(times[times.len() / 2])
 }
 
-fn time(gpu: &Gpu, name: &'static str, images: u32, plan: &Plan, repeats: u32) -> Result<Timed, CommandError> {
+fn time(args: &BenchArgs, gpu: &Gpu, name: &'static str, images: u32, plan: &Plan) -> Result<Timed, CommandError> {
     // The first runs compile shaders and touch memory.
     median(gpu, plan, 2)?;
-    let seconds = median(gpu, plan, repeats)?;
+    let seconds = median(gpu, plan, args.repeats)?;
     let mut kernels = Vec::new();
-    for dispatch in plan.dispatches() {
+    for dispatch in plan.dispatches().iter().filter(|_| !args.steps_only) {
         let mut alone = Plan::new();
         alone.push(dispatch.clone());
-        kernels.push((dispatch.label().to_owned(), median(gpu, &alone, repeats)?));
+        kernels.push((dispatch.label().to_owned(), median(gpu, &alone, args.repeats)?));
     }
     Ok(Timed { name, images, seconds, kernels })
 }
@@ -99,11 +102,11 @@ fn steps(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec) -> Result<Vec<Timed>, 
     {
         let network = Network::new(gpu, spec, batch, OptimizerSettings::Adam.purpose(), &weights)?;
         network.set_batch(StepSettings { seed: 1, step: 1, rate: 1e-3 }, &samples, &labels);
-        all.push(time(gpu, "training step", batch, &network.training_plan(&pixels)?, args.repeats)?);
+        all.push(time(args, gpu, "training step", batch, &network.training_plan(&pixels)?)?);
     }
     let network = Network::new(gpu, spec, batch, Purpose::Infer, &weights)?;
     network.set_batch(StepSettings::default(), &samples, &labels);
-    all.push(time(gpu, "inference", batch, &network.inference_plan(&pixels)?, args.repeats)?);
+    all.push(time(args, gpu, "inference", batch, &network.inference_plan(&pixels)?)?);
     Ok(all)
 }
 
@@ -119,7 +122,7 @@ fn explanation(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec) -> Result<Timed,
     let points = gpu.buffer_with("points", &points)?;
     let values = gpu.buffer("values", shapes.values_bytes())?;
     let plan = network.explanation_plan(&shapes, &pixels, &points, &values)?;
-    time(gpu, "explanation points", batch, &plan, args.repeats)
+    time(args, gpu, "explanation points", batch, &plan)
 }
 
 /// Measures.
@@ -154,6 +157,9 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
             f64::from(timed.images) / timed.seconds,
             side = args.image_size,
         );
+        if args.steps_only {
+            continue;
+        }
         let kernels = merged(&timed.kernels);
         let total: f64 = timed.kernels.iter().map(|(_, seconds)| seconds).sum();
         let small = kernels.iter().filter(|(_, seconds)| *seconds < 0.01 * total);

@@ -19,6 +19,6 @@ pub use kernel::{Kernel, Source};
 pub use plan::{Dispatch, Plan, linear_grid};
 pub use readback::Readback;
 pub use reflection::{Binding, Reflection, reflect};
-pub use texture::{Bindable, Bound, Texture};
+pub use texture::{Bindable, Bound, Quads, Texture};
 
 pub(crate) use buffer::uniform_struct;

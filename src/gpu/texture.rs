@@ -1,6 +1,6 @@
 //! Memory that shaders reach as a storage texture: for a software adapter much the cheapest to read.
 
-use super::{Buffer, Gpu, GpuError};
+use super::{Body, Buffer, Gpu, GpuError};
 
 /// Quads in a row of a texture; `texel` in shaders/conv/lanes.wgsl divides by it.
 const COLUMNS: u32 = 4096;
@@ -12,8 +12,18 @@ const COLUMNS: u32 = 4096;
 /// addresses of the lanes (benches/RESULTS.md): of a buffer, it fetches word by word in a loop over the lanes.
 #[derive(Clone, Debug)]
 pub struct Texture {
+    raw: wgpu::Texture,
     view: wgpu::TextureView,
     bytes: u64,
+}
+
+/// Quads in the kind of memory from which the adapter's kernel body reads them: see [`Gpu::quads`].
+#[derive(Clone, Debug)]
+pub enum Quads {
+    /// As [`Body::Tiles`] likes them.
+    Buffer(Buffer),
+    /// As [`Body::Lanes`] likes them.
+    Texture(Texture),
 }
 
 /// What a kernel binds by name.
@@ -47,7 +57,64 @@ impl Bindable for Texture {
     }
 }
 
+impl Bindable for Quads {
+    fn bytes(&self) -> u64 {
+        match self {
+            Quads::Buffer(buffer) => buffer.bytes(),
+            Quads::Texture(texture) => texture.bytes,
+        }
+    }
+
+    fn resource(&self) -> wgpu::BindingResource<'_> {
+        match self {
+            Quads::Buffer(buffer) => buffer.resource(),
+            Quads::Texture(texture) => texture.resource(),
+        }
+    }
+}
+
 impl Gpu {
+    /// Makes zeroed memory for quads, of the kind that this body reads.
+    ///
+    /// # Errors
+    /// As [`Gpu::buffer`] and [`Gpu::texture`].
+    pub fn quads(&self, label: &str, bytes: u64) -> Result<Quads, GpuError> {
+        Ok(match self.body() {
+            Body::Tiles => Quads::Buffer(self.buffer(label, bytes)?),
+            Body::Lanes => Quads::Texture(self.texture(label, bytes)?),
+        })
+    }
+
+    /// Fills quads from their start; a texture is filled to its end, with zeros.
+    pub fn write_quads(&self, quads: &Quads, data: &[u8]) {
+        let texture = match quads {
+            Quads::Buffer(buffer) => return self.write(buffer, data),
+            Quads::Texture(texture) => texture,
+        };
+        let mut all = data.to_vec();
+        all.resize(texture.bytes as usize, 0);
+        let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(COLUMNS * 16), rows_per_image: None };
+        self.queue().write_texture(texture.raw.as_image_copy(), &all, layout, texture.raw.size());
+    }
+
+    /// Reads quads back, waiting for them; a texture to its end.
+    ///
+    /// # Errors
+    /// [`GpuError::Device`], [`GpuError::OutOfMemory`], [`GpuError::TooLarge`].
+    pub fn read_quads<T: bytemuck::Pod>(&self, quads: &Quads) -> Result<Vec<T>, GpuError> {
+        let texture = match quads {
+            Quads::Buffer(buffer) => return self.read(buffer),
+            Quads::Texture(texture) => texture,
+        };
+        let buffer = self.buffer("readback", texture.bytes)?;
+        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(COLUMNS * 16), rows_per_image: None };
+        let target = wgpu::TexelCopyBufferInfo { buffer: buffer.raw(), layout };
+        encoder.copy_texture_to_buffer(texture.raw.as_image_copy(), target, texture.raw.size());
+        self.queue().submit([encoder.finish()]);
+        self.read(&buffer)
+    }
+
     /// The largest texture, in bytes.
     pub fn max_texture_bytes(&self) -> u64 {
         let limits = self.device().limits();
@@ -66,6 +133,7 @@ impl Gpu {
         if bytes > limit {
             return Err(GpuError::TooLarge { label: label.to_owned(), bytes, limit, adapter: adapter() });
         }
+        use wgpu::TextureUsages as Usage;
         let scope = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let raw = self.device().create_texture(&wgpu::TextureDescriptor {
             label: Some(label),
@@ -74,13 +142,14 @@ impl Gpu {
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
             format: wgpu::TextureFormat::Rgba32Float,
-            usage: wgpu::TextureUsages::STORAGE_BINDING,
+            usage: Usage::STORAGE_BINDING | Usage::COPY_SRC | Usage::COPY_DST,
             view_formats: &[],
         });
         if pollster::block_on(scope.pop()).is_some() {
             return Err(GpuError::OutOfMemory { label: label.to_owned(), bytes, adapter: adapter() });
         }
         let bytes = u64::from(COLUMNS) * height * 16;
-        Ok(Texture { view: raw.create_view(&wgpu::TextureViewDescriptor::default()), bytes })
+        let view = raw.create_view(&wgpu::TextureViewDescriptor::default());
+        Ok(Texture { raw, view, bytes })
     }
 }

@@ -5,8 +5,8 @@
 
 mod winograd;
 
-use super::{QUAD, check_sizes};
-use crate::gpu::{Body, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
+use super::{Needs, QUAD, check_sizes};
+use crate::gpu::{Body, Buffer, Dispatch, Gpu, GpuError, Quads, Source, linear_grid, uniform_struct};
 
 pub use winograd::Winograd;
 
@@ -133,13 +133,13 @@ impl Conv {
     pub fn forward(
         &self,
         gpu: &Gpu,
-        x: &Buffer,
+        x: &Quads,
         weights: &Buffer,
         bias: &Buffer,
-        y: &Buffer,
+        y: &Quads,
         code: &Buffer,
     ) -> Result<Dispatch, GpuError> {
-        let needs = [
+        let needs: [Needs; _] = [
             ("x", x, self.x_bytes()),
             ("weights", weights, self.weights_bytes()),
             ("bias", bias, u64::from(self.bias_bytes())),
@@ -171,12 +171,12 @@ impl Conv {
     pub fn backward_data(
         &self,
         gpu: &Gpu,
-        d_y: &Buffer,
+        d_y: &Quads,
         code: &Buffer,
         weights: &Buffer,
-        d_x: &Buffer,
+        d_x: &Quads,
     ) -> Result<Dispatch, GpuError> {
-        let needs = [
+        let needs: [Needs; _] = [
             ("d_y", d_y, self.d_y_bytes()),
             ("code", code, self.code_bytes()),
             ("weights", weights, self.weights_bytes()),
@@ -215,14 +215,14 @@ impl Conv {
     pub fn backward_weights(
         &self,
         gpu: &Gpu,
-        x: &Buffer,
-        d_y: &Buffer,
+        x: &Quads,
+        d_y: &Quads,
         code: &Buffer,
         d_weights: &Buffer,
         d_bias: &Buffer,
     ) -> Result<Dispatch, GpuError> {
         let chunks = u64::from(self.chunks);
-        let needs = [
+        let needs: [Needs; _] = [
             ("x", x, self.x_bytes()),
             ("d_y", d_y, self.d_y_bytes()),
             ("code", code, self.code_bytes()),
@@ -230,15 +230,15 @@ impl Conv {
             ("d_bias", d_bias, u64::from(self.bias_bytes()) * chunks),
         ];
         check_sizes("conv backward_weights", &needs)?;
-        let chunk_groups = match gpu.body() {
-            Body::Tiles => self.chunks.div_ceil(8),
-            Body::Lanes => self.chunks,
+        let groups = match gpu.body() {
+            Body::Tiles => [self.in_quads, self.chunks.div_ceil(8), self.out_quads.div_ceil(8)],
+            Body::Lanes => [self.in_quads, self.out_quads.div_ceil(8), self.chunks],
         };
         gpu.kernel(source(gpu), "backward_weights")?.bind(
             gpu,
             ("conv", self),
             &[("x", x), ("d_y", d_y), ("won", code), ("d_weights", d_weights), ("d_bias", d_bias)],
-            [self.in_quads, chunk_groups, self.out_quads.div_ceil(8)],
+            groups,
         )
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod augment;
 pub mod conv;
+pub mod copy;
 pub mod dense;
 pub mod dropout;
 pub mod explain;

@@ -71,7 +71,8 @@ impl Network {
         plan.push(shapes.outputs(gpu, &self.probabilities, needed(self.logits.gradient.as_ref())?)?);
         for (shape, laid) in self.shapes.stages.iter().zip(&self.stages).rev() {
             match (shape, laid) {
-                (Stage::Conv(conv), Laid::Conv { .. }) => {
+                (Stage::Conv(conv), Laid::Conv(laid)) => {
+                    self.receive_gradient(laid)?.into_iter().for_each(|dispatch| plan.push(dispatch));
                     self.backward_data(conv, laid)?.into_iter().for_each(|dispatch| plan.push(dispatch));
                 }
                 (Stage::Dense(dense), Laid::Dense { kernel, input, output, .. }) => {

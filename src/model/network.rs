@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::convolution::{Before, LaidConv};
 use super::shapes::Stage;
 use super::{Layout, ModelError, NetworkSpec, Shapes, Target, Tensor, Weights, fit};
 use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Texture};
@@ -60,16 +61,16 @@ pub(super) struct Learned {
 
 /// What a stage wrote, and the gradient of the loss with respect to it.
 #[derive(Clone)]
-pub(super) struct Activation {
-    pub(super) value: Buffer,
-    pub(super) gradient: Option<Buffer>,
+pub(super) struct Activation<Memory> {
+    pub(super) value: Memory,
+    pub(super) gradient: Option<Memory>,
 }
 
 /// A stage with its tensors; `kernel` and `bias` are indices of parameters.
 pub(super) enum Laid {
-    Conv { kernel: usize, bias: usize, input: Activation, output: Activation, code: Buffer, filters: Option<Texture> },
-    Dropout { values: Activation },
-    Dense { kernel: usize, bias: usize, input: Activation, output: Activation, partial: Buffer },
+    Conv(LaidConv),
+    Dropout { values: Activation<Buffer> },
+    Dense { kernel: usize, bias: usize, input: Activation<Buffer>, output: Activation<Buffer>, partial: Buffer },
 }
 
 /// A network on the device for batches of a fixed size.
@@ -83,11 +84,11 @@ pub struct Network {
     labels: Buffer,
     pub(super) probabilities: Buffer,
     results: Buffer,
-    pub(super) input: Activation,
+    pub(super) input: Activation<Buffer>,
     pub(super) stages: Vec<Laid>,
     /// Scratch of convolutions by Winograd's way.
     pub(super) tiles: Option<Texture>,
-    pub(super) logits: Activation,
+    pub(super) logits: Activation<Buffer>,
     pub(super) learned: Vec<Learned>,
 }
 
@@ -111,7 +112,7 @@ impl Network {
         let shapes = Shapes::new(spec, batch)?.with_shared_gradients(shared).for_body(gpu.body());
         let backward = training || explaining;
         let gradient = |bytes: u64| backward.then(|| gpu.buffer("gradient", bytes)).transpose();
-        let activation = |bytes: u64, d_bytes: u64| -> Result<Activation, ModelError> {
+        let activation = |bytes: u64, d_bytes: u64| -> Result<Activation<Buffer>, ModelError> {
             Ok(Activation { value: gpu.buffer("activation", bytes)?, gradient: gradient(d_bytes)? })
         };
         let d_input = match shapes.stages.first() {
@@ -121,34 +122,34 @@ impl Network {
         let input = Activation { value: gpu.buffer("batch", shapes.augment.x_bytes())?, gradient: d_input };
 
         let mut stages = Vec::new();
-        let mut current = input.clone();
+        let mut before = Before::Buffers(input.clone());
         let mut parameter = 0;
         let mut chunks = Vec::new();
         for stage in &shapes.stages {
-            let laid = match stage {
+            stages.push(match stage {
                 Stage::Conv(conv) => {
-                    let output = activation(conv.y_bytes(), conv.d_y_bytes())?;
-                    let code = gpu.buffer("pool codes", conv.code_bytes())?;
+                    let laid = LaidConv::new(gpu, conv, parameter, before, backward)?;
+                    before = laid.after();
+                    parameter += 2;
                     chunks.extend([conv.chunks; 2]);
-                    let fast = Winograd::of(gpu, conv);
-                    let filters =
-                        fast.map(|fast| gpu.texture("transformed weights", fast.filters_bytes())).transpose()?;
-                    Laid::Conv { kernel: parameter, bias: parameter + 1, input: current, output, code, filters }
+                    Laid::Conv(laid)
                 }
-                Stage::Dropout(_) => Laid::Dropout { values: current },
+                Stage::Dropout(_) => {
+                    let values = before.buffers()?;
+                    before = Before::Buffers(values.clone());
+                    Laid::Dropout { values }
+                }
                 Stage::Dense(dense) => {
+                    let input = before.buffers()?;
                     let output = activation(dense.y_bytes(), dense.y_bytes() * u64::from(shared))?;
                     let partial = gpu.buffer("partial sums", dense.partial_bytes())?;
+                    let (kernel, bias) = (parameter, parameter + 1);
+                    before = Before::Buffers(output.clone());
+                    parameter += 2;
                     chunks.extend([1; 2]);
-                    Laid::Dense { kernel: parameter, bias: parameter + 1, input: current, output, partial }
+                    Laid::Dense { kernel, bias, input, output, partial }
                 }
-            };
-            current = match &laid {
-                Laid::Conv { output, .. } | Laid::Dense { output, .. } => output.clone(),
-                Laid::Dropout { values } => values.clone(),
-            };
-            parameter += if matches!(laid, Laid::Dropout { .. }) { 0 } else { 2 };
-            stages.push(laid);
+            });
         }
 
         // One layer is worked on at a time: they share the place for transformed tiles.
@@ -190,7 +191,7 @@ impl Network {
             input,
             stages,
             tiles,
-            logits: current,
+            logits: before.buffers()?,
             learned,
         };
         network.load(weights)?;
@@ -302,17 +303,19 @@ impl Network {
     pub fn activations(&self) -> Result<Vec<Tensor>, ModelError> {
         let mut tensors = Vec::new();
         for (shape, laid) in self.shapes.stages.iter().zip(&self.stages) {
-            let (kernel, output, height, width, border) = match (shape, laid) {
-                (Stage::Conv(conv), Laid::Conv { kernel, output, .. }) => {
-                    (*kernel, output, conv.height / 2, conv.width / 2, conv.y_border)
+            let (kernel, device, height, width, border) = match (shape, laid) {
+                (Stage::Conv(conv), Laid::Conv(laid)) => {
+                    let values: Vec<f32> = self.gpu.read_quads(&laid.output.value)?;
+                    (laid.kernel, values, conv.height / 2, conv.width / 2, conv.y_border)
                 }
-                (Stage::Dense(_), Laid::Dense { kernel, output, .. }) => (*kernel, output, 1, 1, 0),
+                (Stage::Dense(_), Laid::Dense { kernel, output, .. }) => {
+                    (*kernel, self.gpu.read(&output.value)?, 1, 1, 0)
+                }
                 _ => continue,
             };
             let learned = &self.learned[kernel];
             let channels = learned.layout.shape().last().copied().unwrap_or(0);
             let (height, width, border) = (height as usize, width as usize, border as usize);
-            let device: Vec<f32> = self.gpu.read(&output.value)?;
             let quads = channels.div_ceil(4);
             let mut data = Vec::with_capacity(self.batch() * height * width * channels);
             for n in 0..self.batch() {
@@ -445,7 +448,7 @@ impl Network {
         let gpu = &self.gpu;
         for (shape, laid) in self.shapes.stages.iter().zip(&self.stages) {
             match (shape, laid) {
-                (Stage::Conv(conv), Laid::Conv { .. }) => {
+                (Stage::Conv(conv), Laid::Conv(laid)) => {
                     self.convolve(conv, laid)?.into_iter().for_each(|dispatch| plan.push(dispatch));
                 }
                 (Stage::Dense(dense), Laid::Dense { kernel, bias, input, output, partial }) => {
@@ -468,12 +471,13 @@ impl Network {
         let gpu = &self.gpu;
         let mut list = Vec::new();
         match (shape, laid) {
-            (Stage::Conv(conv), Laid::Conv { kernel, bias, input, output, code, .. }) => {
-                let d_y = needed(output.gradient.as_ref())?;
-                let targets = [&self.learned[*kernel], &self.learned[*bias]];
+            (Stage::Conv(conv), Laid::Conv(laid)) => {
+                list.extend(self.receive_gradient(laid)?);
+                let (x, d_y) = (&laid.input.value, needed(laid.output.gradient.as_ref())?);
+                let targets = [&self.learned[laid.kernel], &self.learned[laid.bias]];
                 let [into_kernel, into_bias] = targets.map(|l| l.parts.as_ref().or(l.gradient.as_ref()));
                 let (into_kernel, into_bias) = (needed(into_kernel)?, needed(into_bias)?);
-                list.push(conv.backward_weights(gpu, &input.value, d_y, code, into_kernel, into_bias)?);
+                list.push(conv.backward_weights(gpu, x, d_y, &laid.code, into_kernel, into_bias)?);
                 for target in targets {
                     if let (Some(parts), Some(total)) = (&target.parts, &target.gradient) {
                         let quads = target.layout.device_len() as u32 / 4;
@@ -509,6 +513,6 @@ fn not_for_training() -> ModelError {
     ModelError::Spec("it was laid out for inference, and has no gradients".to_owned())
 }
 
-pub(super) fn needed(buffer: Option<&Buffer>) -> Result<&Buffer, ModelError> {
-    buffer.ok_or_else(not_for_training)
+pub(super) fn needed<Memory>(memory: Option<&Memory>) -> Result<&Memory, ModelError> {
+    memory.ok_or_else(not_for_training)
 }

@@ -206,14 +206,14 @@ fn check_forward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     let name = format!("{:?} forward {p:?}", gpu.body());
     let shape = p.shape();
     let y_shape = p.y(p.images);
-    let x = input(gpu, &to_quads(&data.x, p.x(), 1));
+    let x = quads_input(gpu, &to_quads(&data.x, p.x(), 1));
     let weights = input(gpu, &p.layout().pack(&f32s(&data.w)));
     let bias = input(gpu, &Layout::Bias { outputs: p.outputs as u32 }.pack(&f32s(&data.b)));
     let (y_len, code_len) = (quad_len(y_shape, p.border), quad_len(y_shape, 0) / 4);
-    let (y, code) = (output(gpu, y_len), output(gpu, code_len));
+    let (y, code) = (quads_output(gpu, y_len), output(gpu, code_len));
     run(gpu, shape.forward(gpu, &x, &weights, &bias, &y, &code));
 
-    let words = read_words(gpu, &y, y_len);
+    let words = read_quads_words(gpu, &y, y_len);
     let interior = from_quads(&words.iter().map(|w| f32::from_bits(*w)).collect::<Vec<_>>(), y_shape, p.border);
     // Every channel inside is written, padding too, and nothing of the border is.
     let written = words.iter().filter(|w| **w != POISON).count();
@@ -239,13 +239,13 @@ fn check_backward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     let (_, codes) = pool(p, &convolve(p, &data.x, &data.w, &data.b));
     let code = words(gpu, &packed_codes(p, &codes));
     let weights = input(gpu, &p.layout().pack(&f32s(&data.w)));
-    let d_y = input(gpu, &to_quads(&data.d_y, p.y(p.rows()), 0));
+    let d_y = quads_input(gpu, &to_quads(&data.d_y, p.y(p.rows()), 0));
     let d_z = unpool(p, p.rows(), &data.d_y, &codes);
 
     let x_shape = [p.rows(), p.height, p.width, p.inputs];
-    let d_x = output(gpu, quad_len(x_shape, 0));
+    let d_x = quads_output(gpu, quad_len(x_shape, 0));
     run(gpu, shape.backward_data(gpu, &d_y, &code, &weights, &d_x));
-    let got = from_quads(&read(gpu, &d_x, quad_len(x_shape, 0)), x_shape, 0);
+    let got = from_quads(&read_quads(gpu, &d_x, quad_len(x_shape, 0)), x_shape, 0);
     compare("backward data", &got, &backward_data(p, &d_z, &data.w, p.rows()), 9 * p.outputs);
 
     // The gradients of the weights are those of the first of the rows that share a forward pass.
@@ -255,7 +255,7 @@ fn check_backward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     let (layout, bias_layout) = (p.layout(), Layout::Bias { outputs: p.outputs as u32 });
     let (w_len, b_len) = (layout.device_len(), bias_layout.device_len());
     let chunks = shape.chunks as usize;
-    let x = input(gpu, &to_quads(&data.x, p.x(), 1));
+    let x = quads_input(gpu, &to_quads(&data.x, p.x(), 1));
     let (w_parts, b_parts) = (output(gpu, w_len * chunks), output(gpu, b_len * chunks));
     let (d_w, d_b) = (output(gpu, w_len), output(gpu, b_len));
     let sum = |len: usize| Reduce { chunks: shape.chunks, quads: len as u32 / 4 };
@@ -314,12 +314,12 @@ fn check_winograd(gpu: &Gpu, p: &Problem, data: &Data) {
     let tiles = gpu.texture("tiles", winograd.tiles_bytes()).expect("room for scratch");
     let weights = input(gpu, &p.layout().pack(&f32s(&data.w)));
     let bias = input(gpu, &Layout::Bias { outputs: p.outputs as u32 }.pack(&f32s(&data.b)));
-    let x = input(gpu, &to_quads(&data.x, p.x(), 1));
+    let x = quads_input(gpu, &to_quads(&data.x, p.x(), 1));
     let y_shape = p.y(p.images);
     let (y_len, code_len) = (quad_len(y_shape, p.border), quad_len(y_shape, 0) / 4);
-    let (y, code) = (output(gpu, y_len), output(gpu, code_len));
-    run(gpu, winograd.forward(gpu, [&x, &weights, &bias], [&y, &code], [&filters, &tiles]).expect("sizes fit"));
-    let got: Vec<f32> = read_words(gpu, &y, y_len).into_iter().map(f32::from_bits).collect();
+    let (y, code) = (quads_output(gpu, y_len), output(gpu, code_len));
+    run(gpu, winograd.forward(gpu, &x, [&weights, &bias], (&y, &code), [&filters, &tiles]).expect("sizes fit"));
+    let got: Vec<f32> = read_quads_words(gpu, &y, y_len).into_iter().map(f32::from_bits).collect();
     let z = convolve(p, &data.x, &data.w, &data.b);
     let (expected, codes) = pool(p, &z);
     assert_close(&name, &from_quads(&got, y_shape, p.border), &expected, 36 * p.inputs);
@@ -327,11 +327,11 @@ fn check_winograd(gpu: &Gpu, p: &Problem, data: &Data) {
     assert!(differ * 1000 <= code_len, "{name}: {differ} of {code_len} codes differ");
 
     let packed = words(gpu, &packed_codes(p, &codes));
-    let d_y = input(gpu, &to_quads(&data.d_y, p.y(p.rows()), 0));
+    let d_y = quads_input(gpu, &to_quads(&data.d_y, p.y(p.rows()), 0));
     let x_shape = [p.rows(), p.height, p.width, p.inputs];
-    let d_x = output(gpu, quad_len(x_shape, 0));
-    run(gpu, winograd.backward_data(gpu, [&d_y, &packed, &weights], &d_x, [&filters, &tiles]).expect("sizes fit"));
-    let got = from_quads(&read(gpu, &d_x, quad_len(x_shape, 0)), x_shape, 0);
+    let d_x = quads_output(gpu, quad_len(x_shape, 0));
+    run(gpu, winograd.backward_data(gpu, &d_y, [&packed, &weights], &d_x, [&filters, &tiles]).expect("sizes fit"));
+    let got = from_quads(&read_quads(gpu, &d_x, quad_len(x_shape, 0)), x_shape, 0);
     let d_z = unpool(p, p.rows(), &data.d_y, &codes);
     assert_close(
         &format!("{name} backward"),

@@ -1,7 +1,7 @@
 //! What every kernel's test needs: adapters, poisoned buffers, random problems, comparison.
 
 pub use crate::common::bodies;
-use glowworm::gpu::{Buffer, Dispatch, Gpu, Plan};
+use glowworm::gpu::{Bindable, Buffer, Dispatch, Gpu, Plan, Quads};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -28,6 +28,24 @@ pub fn output(gpu: &Gpu, count: usize) -> Buffer {
     gpu.buffer_with("output", &vec![POISON; count + GUARD]).expect("room for an output")
 }
 
+fn quads(gpu: &Gpu, data: impl Iterator<Item = u32>, count: usize) -> Quads {
+    let quads = gpu.quads("quads", ((count + GUARD) * 4) as u64).expect("room for quads");
+    let mut words: Vec<u32> = data.collect();
+    words.resize(quads.bytes() as usize / 4, POISON);
+    gpu.write_quads(&quads, bytemuck::cast_slice(&words));
+    quads
+}
+
+/// An input in the memory that the body's convolutions read, followed by poison.
+pub fn quads_input(gpu: &Gpu, data: &[f32]) -> Quads {
+    quads(gpu, data.iter().map(|v| v.to_bits()), data.len())
+}
+
+/// An output of `count` words in the memory that the body's convolutions write, all poison.
+pub fn quads_output(gpu: &Gpu, count: usize) -> Quads {
+    quads(gpu, std::iter::empty(), count)
+}
+
 /// Runs dispatches in order.
 pub fn run(gpu: &Gpu, dispatches: impl IntoIterator<Item = Dispatch>) {
     let mut plan = Plan::new();
@@ -37,7 +55,15 @@ pub fn run(gpu: &Gpu, dispatches: impl IntoIterator<Item = Dispatch>) {
 
 /// Reads the first `count` words of an output and holds the guard behind them against poison.
 pub fn read_words(gpu: &Gpu, buffer: &Buffer, count: usize) -> Vec<u32> {
-    let mut all: Vec<u32> = gpu.read(buffer).expect("it can be read");
+    without_guard(gpu.read(buffer).expect("it can be read"), count)
+}
+
+/// [`read_words`] of what a convolution wrote.
+pub fn read_quads_words(gpu: &Gpu, quads: &Quads, count: usize) -> Vec<u32> {
+    without_guard(gpu.read_quads(quads).expect("it can be read"), count)
+}
+
+fn without_guard(mut all: Vec<u32>, count: usize) -> Vec<u32> {
     let guard = all.split_off(count);
     assert!(guard.iter().take(GUARD).all(|w| *w == POISON), "a kernel wrote past the end of its output");
     all
@@ -45,9 +71,17 @@ pub fn read_words(gpu: &Gpu, buffer: &Buffer, count: usize) -> Vec<u32> {
 
 /// The same as floats; every element must have been written.
 pub fn read(gpu: &Gpu, buffer: &Buffer, count: usize) -> Vec<f32> {
-    let words = read_words(gpu, buffer, count);
+    all_written(read_words(gpu, buffer, count))
+}
+
+/// [`read`] of what a convolution wrote.
+pub fn read_quads(gpu: &Gpu, quads: &Quads, count: usize) -> Vec<f32> {
+    all_written(read_quads_words(gpu, quads, count))
+}
+
+fn all_written(words: Vec<u32>) -> Vec<f32> {
     let unwritten = words.iter().filter(|w| **w == POISON).count();
-    assert_eq!(unwritten, 0, "{unwritten} of {count} elements were never written");
+    assert_eq!(unwritten, 0, "{unwritten} of {} elements were never written", words.len());
     words.into_iter().map(f32::from_bits).collect()
 }
 

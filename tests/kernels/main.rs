@@ -11,6 +11,7 @@ mod common;
 
 mod augment;
 mod conv;
+mod copy;
 mod dense;
 mod dropout;
 mod explain;

@@ -19,13 +19,13 @@ fn wgsl_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// A file in a folder is joined to what the folder's files share, which stands beside the folder: `conv/tiles.wgsl` to
-/// `conv.wgsl`, `conv/lanes/direct.wgsl` to `conv.wgsl` and `conv/lanes.wgsl`.
+/// `conv.wgsl`, `conv/lanes/direct.wgsl` to `conv.wgsl` and `conv/lanes.wgsl`. What is shared need not be whole by itself.
 #[test]
 fn every_shader_is_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let files = wgsl_files(&root);
     assert!(files.len() >= 10, "only {} shaders were found", files.len());
-    for file in files {
+    for file in files.into_iter().filter(|file| !file.with_extension("").is_dir()) {
         let mut text = std::fs::read_to_string(&file).expect("it can be read");
         for folder in file.ancestors().skip(1).take_while(|folder| *folder != root) {
             let shared = std::fs::read_to_string(folder.with_extension("wgsl")).expect("the shared part is there");

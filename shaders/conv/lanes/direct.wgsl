@@ -40,7 +40,7 @@ fn forward_tap(
 
 fn six(at: u32, last: u32) -> Six {
     // The last two columns lie outside when the row ends with half a pair.
-    return Six(x[at], x[at + 1u], x[at + 2u], x[at + 3u], x[min(at + 4u, last)], x[min(at + 5u, last)]);
+    return Six(x_at(at), x_at(at + 1u), x_at(at + 2u), x_at(at + 3u), x_at(min(at + 4u, last)), x_at(min(at + 5u, last)));
 }
 
 fn forward_row(p: Pixels, u: Six, v: Six, low: u32, high: u32, pitch: u32) -> Pixels {
@@ -86,9 +86,9 @@ fn forward(
         return;
     }
     for (var o = 0u; o < min(4u, conv.out_quads - first); o++) {
-        pool(s.a[o], s.b[o], s.e[o], s.f[o], image, first + o, p.row, p.column);
+        pool(pick(s.a, o), pick(s.b, o), pick(s.e, o), pick(s.f, o), image, first + o, p.row, p.column);
         if p.column + 1u < columns {
-            pool(s.c[o], s.d[o], s.g[o], s.h[o], image, first + o, p.row, p.column + 1u);
+            pool(pick(s.c, o), pick(s.d, o), pick(s.g, o), pick(s.h, o), image, first + o, p.row, p.column + 1u);
         }
     }
 }
@@ -124,7 +124,7 @@ fn backward_row(p: Pixels, u: Six, v: Six, low: u32, high: u32, pitch: u32) -> P
 
 fn store(value: vec4<f32>, plane: u32, row: u32, column: u32) {
     if row < conv.height && column < conv.width {
-        d_x[(plane * conv.height + row) * conv.width + column] = value;
+        set_d_x((plane * conv.height + row) * conv.width + column, value);
     }
 }
 
@@ -179,14 +179,14 @@ fn backward_data(
         let plane = gradient * conv.in_quads + first + i;
         let top = p.row * 2u;
         let left = p.column * 2u;
-        store(s.a[i], plane, top, left);
-        store(s.b[i], plane, top, left + 1u);
-        store(s.c[i], plane, top, left + 2u);
-        store(s.d[i], plane, top, left + 3u);
-        store(s.e[i], plane, top + 1u, left);
-        store(s.f[i], plane, top + 1u, left + 1u);
-        store(s.g[i], plane, top + 1u, left + 2u);
-        store(s.h[i], plane, top + 1u, left + 3u);
+        store(pick(s.a, i), plane, top, left);
+        store(pick(s.b, i), plane, top, left + 1u);
+        store(pick(s.c, i), plane, top, left + 2u);
+        store(pick(s.d, i), plane, top, left + 3u);
+        store(pick(s.e, i), plane, top + 1u, left);
+        store(pick(s.f, i), plane, top + 1u, left + 1u);
+        store(pick(s.g, i), plane, top + 1u, left + 2u);
+        store(pick(s.h, i), plane, top + 1u, left + 3u);
     }
 }
 
@@ -196,9 +196,10 @@ fn narrow_row(u: Six, w0: mat4x4<f32>, w1: mat4x4<f32>, w2: mat4x4<f32>) -> mat4
 }
 
 fn store_four(value: mat4x4<f32>, plane: u32, row: u32, column: u32) {
-    for (var i = 0u; i < 4u; i++) {
-        store(value[i], plane, row, column + i);
-    }
+    store(value[0], plane, row, column);
+    store(value[1], plane, row, column + 1u);
+    store(value[2], plane, row, column + 2u);
+    store(value[3], plane, row, column + 3u);
 }
 
 // backward_data where the input has a single quad, as colours have: a lane owns 4x4 pixels of it.
@@ -270,8 +271,8 @@ fn backward_data_narrow(
 
 // The 4x4 pixels of a window, the same for all lanes, loaded by them in two goes: two rows, and the next two `below`.
 fn lane_field(at: u32, below: u32) -> Field {
-    let u = x[at];
-    let v = x[at + below];
+    let u = x_at(at);
+    let v = x_at(at + below);
     let a = four(u);
     let b = next_four(u);
     let c = four(v);
@@ -280,12 +281,12 @@ fn lane_field(at: u32, below: u32) -> Field {
 }
 
 // A lane owns one output quad.
-// Grid: (in_quads, chunks, out_quads/8), rounded up.
+// Grid: (in_quads, out_quads/8, chunks), rounded up: threads take up workgroups in order, so that one stays with a chunk.
 @compute @workgroup_size(8)
 fn backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let lane = local.x & 7u;
-    let chunk = group.y;
-    let out_quad = group.z * 8u + lane;
+    let chunk = group.z;
+    let out_quad = group.y * 8u + lane;
     let quad = min(out_quad, conv.out_quads - 1u);
     let pitch = conv.width + 2u;
     let mine = (lane >> 2u) * pitch + (lane & 3u);

@@ -10,6 +10,9 @@
 // Both are storage textures, from which these adapters read in a quarter of the time that a buffer takes them. What a
 // product reads one after the other lies one after the other.
 //
+// Workgroups run through the channels first, since threads take up workgroups in order: what a thread has just read or
+// written is then still near it.
+//
 // Tiles are numbered through the planes (images, or rows of the gradient) first .. first + count, row by row.
 
 @group(0) @binding(11) var v: texture_storage_2d<rgba32float, write>;
@@ -145,37 +148,45 @@ fn x_row(plane: u32, row: u32, column: u32) -> Six {
     let pitch = conv.width + 2u;
     let last = pitch - 1u - column;
     let at = (plane * (conv.height + 2u) + min(row, conv.height + 1u)) * pitch + column;
-    return Six(x[at], x[at + 1u], x[at + min(2u, last)], x[at + min(3u, last)], x[at + min(4u, last)], x[at + min(5u, last)]);
+    return Six(x_at(at), x_at(at + 1u), x_at(at + min(2u, last)), x_at(at + min(3u, last)), x_at(at + min(4u, last)), x_at(at + min(5u, last)));
 }
 
-// Grid: (tiles/8 over x and y; in_quads).
+// Grid: (in_quads; tiles/8 over y and z).
 @compute @workgroup_size(8)
-fn transform_x(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let tile = id.x + id.y * groups.x * 8u;
+fn transform_x(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let tile = (group.y + group.z * groups.y) * 8u + local.x;
     let p = place(tile);
-    let plane = p.plane * conv.in_quads + id.z;
+    let plane = p.plane * conv.in_quads + group.x;
     let row = p.row * 4u;
     let column = p.column * 4u;
     store_tile(
         transform(x_row(plane, row, column)), transform(x_row(plane, row + 1u, column)),
         transform(x_row(plane, row + 2u, column)), transform(x_row(plane, row + 3u, column)),
         transform(x_row(plane, row + 4u, column)), transform(x_row(plane, row + 5u, column)),
-        conv.in_quads, id.z, tile,
+        conv.in_quads, group.x, tile,
     );
 }
 
-// Grid: (tiles/8 over x and y; out_quads).
+// Grid: (out_quads; tiles/8 over y and z).
 @compute @workgroup_size(8)
-fn transform_gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let tile = id.x + id.y * groups.x * 8u;
+fn transform_gradient(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let tile = (group.y + group.z * groups.y) * 8u + local.x;
     let p = place(tile);
     let size = conv.height / 2u * (conv.width / 2u);
     let start = planes(p.plane);
-    let at = Planes(start.d_y + id.z * size, start.won + id.z * size);
+    let at = Planes(start.d_y + group.x * size, start.won + group.x * size);
     let z = six_rows(at, i32(p.row) * 2, i32(p.column) * 2);
     store_tile(
         transform(z.r0), transform(z.r1), transform(z.r2), transform(z.r3), transform(z.r4), transform(z.r5),
-        conv.out_quads, id.z, tile,
+        conv.out_quads, group.x, tile,
     );
 }
 
@@ -198,11 +209,6 @@ fn deepen(t: Tile, z: Row, k: vec4<f32>) -> Tile {
     return Tile(add(t.r0, k.x, z), add(t.r1, k.y, z), add(t.r2, k.z, z), add(t.r3, k.w, z));
 }
 
-// Sums lie in variables, which cannot be indexed without being written to memory first: they are picked. Stores are dear
-// to compile: they stand in loops with bounds that a compiler does not know, lest it write them out sixteen times over.
-fn pick(m: mat4x4<f32>, quad: u32) -> vec4<f32> {
-    return select(select(m[0], m[1], quad == 1u), select(m[2], m[3], quad == 3u), quad >= 2u);
-}
 fn pick_row(r: Row, quad: u32) -> mat4x4<f32> {
     return mat4x4(pick(r.p0, quad), pick(r.p1, quad), pick(r.p2, quad), pick(r.p3, quad));
 }
@@ -286,7 +292,7 @@ fn product(group: u32, lane: u32, block: u32, quads: u32) -> Four {
     return Four(t0, t1, t2, t3);
 }
 
-// A lane owns four tiles of 16 output channels. Grid: (tiles/32 over x and y; out_quads/4), rounded up.
+// A lane owns four tiles of 16 output channels. Grid: (out_quads/4; tiles/32 over y and z), rounded up.
 @compute @workgroup_size(8)
 fn forward(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -294,18 +300,18 @@ fn forward(
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     let lane = local.x & 7u;
-    let tiles = group.x + group.y * groups.x;
+    let tiles = group.y + group.z * groups.y;
     let tile = tiles * 32u + lane;
-    let sums = product(tiles, lane, group.z, conv.in_quads);
-    finish_forward(sums.a, tile, group.z * 4u);
-    finish_forward(sums.b, tile + 8u, group.z * 4u);
-    finish_forward(sums.c, tile + 16u, group.z * 4u);
-    finish_forward(sums.d, tile + 24u, group.z * 4u);
+    let sums = product(tiles, lane, group.x, conv.in_quads);
+    finish_forward(sums.a, tile, group.x * 4u);
+    finish_forward(sums.b, tile + 8u, group.x * 4u);
+    finish_forward(sums.c, tile + 16u, group.x * 4u);
+    finish_forward(sums.d, tile + 24u, group.x * 4u);
 }
 
 fn store_pixel(value: vec4<f32>, line: u32, column: u32) {
     if column < conv.width {
-        d_x[line * conv.width + column] = value;
+        set_d_x(line * conv.width + column, value);
     }
 }
 
@@ -332,7 +338,7 @@ fn finish_backward(t: Tile, tile: u32, first: u32) {
     }
 }
 
-// A lane owns four tiles of 16 input channels. Grid: (tiles/32 over x and y; in_quads/4), rounded up.
+// A lane owns four tiles of 16 input channels. Grid: (in_quads/4; tiles/32 over y and z), rounded up.
 @compute @workgroup_size(8)
 fn backward_data(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -340,11 +346,11 @@ fn backward_data(
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     let lane = local.x & 7u;
-    let tiles = group.x + group.y * groups.x;
+    let tiles = group.y + group.z * groups.y;
     let tile = tiles * 32u + lane;
-    let sums = product(tiles, lane, group.z, conv.out_quads);
-    finish_backward(sums.a, tile, group.z * 4u);
-    finish_backward(sums.b, tile + 8u, group.z * 4u);
-    finish_backward(sums.c, tile + 16u, group.z * 4u);
-    finish_backward(sums.d, tile + 24u, group.z * 4u);
+    let sums = product(tiles, lane, group.x, conv.out_quads);
+    finish_backward(sums.a, tile, group.x * 4u);
+    finish_backward(sums.b, tile + 8u, group.x * 4u);
+    finish_backward(sums.c, tile + 16u, group.x * 4u);
+    finish_backward(sums.d, tile + 24u, group.x * 4u);
 }

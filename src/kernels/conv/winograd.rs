@@ -3,7 +3,7 @@
 //! more than direct ones do; the tests say how much is allowed.
 
 use super::{Conv, LANE_BODY, SHARED};
-use crate::gpu::{Body, Bound, Buffer, Dispatch, Gpu, GpuError, Source, Texture, linear_grid};
+use crate::gpu::{Body, Bound, Buffer, Dispatch, Gpu, GpuError, Quads, Source, Texture, linear_grid};
 use crate::kernels::{Needs, QUAD, check_sizes};
 
 const SOURCE: Source = Source {
@@ -101,8 +101,9 @@ impl Winograd {
     pub fn forward(
         &self,
         gpu: &Gpu,
-        [x, weights, bias]: [&Buffer; 3],
-        [y, code]: [&Buffer; 2],
+        x: &Quads,
+        [weights, bias]: [&Buffer; 2],
+        (y, code): (&Quads, &Buffer),
         [filters, tiles]: [&Texture; 2],
     ) -> Result<Vec<Dispatch>, GpuError> {
         let conv = &self.0;
@@ -118,8 +119,8 @@ impl Winograd {
         check_sizes("winograd forward", &needs)?;
         let mut list = vec![self.filters(gpu, "filters_forward", [conv.out_quads, conv.in_quads], weights, filters)?];
         list.extend(self.chunked(conv.images, conv.in_quads, |chunk, transform, product| {
-            let transform = [transform[0], transform[1], conv.in_quads];
-            let product = [product[0], product[1], conv.out_quads.div_ceil(4)];
+            let transform = [conv.in_quads, transform[0], transform[1]];
+            let product = [conv.out_quads.div_ceil(4), product[0], product[1]];
             let outputs: [Bound; 5] =
                 [("transformed", tiles), ("filters", filters), ("bias", bias), ("y", y), ("code", code)];
             Ok([
@@ -137,8 +138,9 @@ impl Winograd {
     pub fn backward_data(
         &self,
         gpu: &Gpu,
-        [d_y, code, weights]: [&Buffer; 3],
-        d_x: &Buffer,
+        d_y: &Quads,
+        [code, weights]: [&Buffer; 2],
+        d_x: &Quads,
         [filters, tiles]: [&Texture; 2],
     ) -> Result<Vec<Dispatch>, GpuError> {
         let conv = &self.0;
@@ -154,8 +156,8 @@ impl Winograd {
         let mut list =
             vec![self.filters(gpu, "filters_backward", [conv.in_quads, conv.out_quads], weights, filters)?];
         list.extend(self.chunked(conv.rows, conv.out_quads, |chunk, transform, product| {
-            let transform = [transform[0], transform[1], conv.out_quads];
-            let product = [product[0], product[1], conv.in_quads.div_ceil(4)];
+            let transform = [conv.out_quads, transform[0], transform[1]];
+            let product = [conv.in_quads.div_ceil(4), product[0], product[1]];
             let inputs: [Bound; 3] = [("d_y", d_y), ("won", code), ("v", tiles)];
             let outputs: [Bound; 3] = [("transformed", tiles), ("filters", filters), ("d_x", d_x)];
             Ok([
