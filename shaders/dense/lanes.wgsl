@@ -107,46 +107,51 @@ fn backward_data(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_in
     put_gradient(s.h, first + 28u, id.x);
 }
 
-fn put_weights(m: mat4x4<f32>, quad: u32, out: u32) {
-    for (var j = 0u; j < 4u; j++) {
-        if quad < dense.in_quads && out < dense.out_quads {
-            d_weights[(quad * 4u + j) * dense.out_quads + out] = m[j];
-        }
-    }
-}
-
 // The rows past the end count for nothing.
 fn gradient_row(row: u32, out: u32) -> vec4<f32> {
     let value = d_y[min(row, dense.rows - 1u) * dense.out_quads + out];
     return select(vec4(0.0), value, row < dense.rows);
 }
+fn gradient_rows(row: u32, out: u32) -> mat4x4<f32> {
+    return mat4x4(gradient_row(row, out), gradient_row(row + 1u, out), gradient_row(row + 2u, out), gradient_row(row + 3u, out));
+}
 
-// A lane owns one quad of outputs; the invocation, four quads of inputs. Grid: (out_quads/8, in_quads/4), rounded up.
+fn put_weights(m: mat4x4<f32>, quad: u32, out: u32, is_first: bool) {
+    for (var j = 0u; j < 4u; j++) {
+        if out < dense.out_quads {
+            let at = (quad * 4u + j) * dense.out_quads + out;
+            var sum = m[j];
+            if !is_first {
+                sum += d_weights[at];
+            }
+            d_weights[at] = sum;
+        }
+    }
+}
+
+// A lane owns one quad of outputs, and keeps its gradients of 32 rows; the invocation goes through 16 quads of inputs with them.
+// Grid: (out_quads/8, in_quads/16), rounded up.
 @compute @workgroup_size(8)
 fn backward_weights(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let lane = local.x & 7u;
     let out = min(id.x, dense.out_quads - 1u);
-    let quad = id.y * 4u;
-    let last = dense.in_quads - 1u;
-    var s0 = mat4x4<f32>();
-    var s1 = mat4x4<f32>();
-    var s2 = mat4x4<f32>();
-    var s3 = mat4x4<f32>();
-    for (var m = 0u; m < dense.rows; m += 8u) {
-        let row = min(m + lane, dense.rows - 1u) * dense.in_quads;
-        let g0 = mat4x4(gradient_row(m, out), gradient_row(m + 1u, out), gradient_row(m + 2u, out), gradient_row(m + 3u, out));
-        let g1 = mat4x4(gradient_row(m + 4u, out), gradient_row(m + 5u, out), gradient_row(m + 6u, out), gradient_row(m + 7u, out));
-        let x0 = x[row + min(quad, last)];
-        s0 += g0 * transpose(four(x0)) + g1 * transpose(next_four(x0));
-        let x1 = x[row + min(quad + 1u, last)];
-        s1 += g0 * transpose(four(x1)) + g1 * transpose(next_four(x1));
-        let x2 = x[row + min(quad + 2u, last)];
-        s2 += g0 * transpose(four(x2)) + g1 * transpose(next_four(x2));
-        let x3 = x[row + min(quad + 3u, last)];
-        s3 += g0 * transpose(four(x3)) + g1 * transpose(next_four(x3));
+    let end = min(id.y * 16u + 16u, dense.in_quads);
+    for (var m = 0u; m < dense.rows; m += 32u) {
+        let g = Rows(
+            gradient_rows(m, out), gradient_rows(m + 4u, out), gradient_rows(m + 8u, out), gradient_rows(m + 12u, out),
+            gradient_rows(m + 16u, out), gradient_rows(m + 20u, out), gradient_rows(m + 24u, out), gradient_rows(m + 28u, out),
+        );
+        let rows = starts(m, lane, dense.in_quads);
+        for (var quad = id.y * 16u; quad < end; quad++) {
+            let x0 = x[rows.a + quad];
+            let x1 = x[rows.b + quad];
+            let x2 = x[rows.c + quad];
+            let x3 = x[rows.d + quad];
+            let sum = g.a * transpose(four(x0)) + g.b * transpose(next_four(x0))
+                + g.c * transpose(four(x1)) + g.d * transpose(next_four(x1))
+                + g.e * transpose(four(x2)) + g.f * transpose(next_four(x2))
+                + g.g * transpose(four(x3)) + g.h * transpose(next_four(x3));
+            put_weights(sum, quad, id.x, m == 0u);
+        }
     }
-    put_weights(s0, quad, id.x);
-    put_weights(s1, quad + 1u, id.x);
-    put_weights(s2, quad + 2u, id.x);
-    put_weights(s3, quad + 3u, id.x);
 }

@@ -1,5 +1,7 @@
 //! Memory that shaders reach as a storage texture: for a software adapter much the cheapest to read.
 
+use std::sync::Arc;
+
 use super::{Body, Buffer, Gpu, GpuError};
 
 /// Quads in a row of a texture; `texel` in shaders/conv/lanes.wgsl divides by it.
@@ -11,7 +13,10 @@ const COLUMNS: u32 = 4096;
 /// Mesa's software adapter reads a storage texture in a quarter of the time that a storage buffer takes it, whatever the
 /// addresses of the lanes (benches/RESULTS.md): of a buffer, it fetches word by word in a loop over the lanes.
 #[derive(Clone, Debug)]
-pub struct Texture {
+pub struct Texture(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     raw: wgpu::Texture,
     view: wgpu::TextureView,
     bytes: u64,
@@ -49,11 +54,11 @@ impl Bindable for Buffer {
 
 impl Bindable for Texture {
     fn bytes(&self) -> u64 {
-        self.bytes
+        self.0.bytes
     }
 
     fn resource(&self) -> wgpu::BindingResource<'_> {
-        wgpu::BindingResource::TextureView(&self.view)
+        wgpu::BindingResource::TextureView(&self.0.view)
     }
 }
 
@@ -61,7 +66,7 @@ impl Bindable for Quads {
     fn bytes(&self) -> u64 {
         match self {
             Quads::Buffer(buffer) => buffer.bytes(),
-            Quads::Texture(texture) => texture.bytes,
+            Quads::Texture(texture) => texture.0.bytes,
         }
     }
 
@@ -89,7 +94,7 @@ impl Gpu {
     pub fn write_quads(&self, quads: &Quads, data: &[u8]) {
         let texture = match quads {
             Quads::Buffer(buffer) => return self.write(buffer, data),
-            Quads::Texture(texture) => texture,
+            Quads::Texture(texture) => &texture.0,
         };
         let mut all = data.to_vec();
         all.resize(texture.bytes as usize, 0);
@@ -104,7 +109,7 @@ impl Gpu {
     pub fn read_quads<T: bytemuck::Pod>(&self, quads: &Quads) -> Result<Vec<T>, GpuError> {
         let texture = match quads {
             Quads::Buffer(buffer) => return self.read(buffer),
-            Quads::Texture(texture) => texture,
+            Quads::Texture(texture) => &texture.0,
         };
         let buffer = self.buffer("readback", texture.bytes)?;
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
@@ -150,6 +155,6 @@ impl Gpu {
         }
         let bytes = u64::from(COLUMNS) * height * 16;
         let view = raw.create_view(&wgpu::TextureViewDescriptor::default());
-        Ok(Texture { raw, view, bytes })
+        Ok(Texture(Arc::new(Inner { raw, view, bytes })))
     }
 }

@@ -151,7 +151,7 @@ impl Dense {
         check_sizes("dense backward_weights", &needs)?;
         let inputs = match gpu.body() {
             Body::Tiles => self.in_quads.div_ceil(8),
-            Body::Lanes => self.in_quads.div_ceil(4),
+            Body::Lanes => self.in_quads.div_ceil(16),
         };
         let weights = gpu.kernel(source(gpu), "backward_weights")?.bind(
             gpu,
