@@ -17,7 +17,7 @@ fn picture(path: &Path, shade: u8) {
 }
 
 fn options() -> OpenOptions {
-    OpenOptions { validation_split: 0.25, seed: 3, exclude_duplicates_of_test: false }
+    OpenOptions { validation_split: 0.25, seed: 3 }
 }
 
 fn decode(paths: &[PathBuf], strict: bool) -> Result<data::Pixels, DataError> {
@@ -81,18 +81,6 @@ fn without_a_test_folder_each_class_is_split_by_the_seed() {
         let bad = OpenOptions { validation_split: bad, ..options() };
         assert!(matches!(data::open(root.path(), &bad), Err(DataError::Split(_))));
     }
-}
-
-#[test]
-fn copies_of_test_files_are_left_out_by_content() {
-    let root = folder();
-    for (name, shade) in [("train/a/1.png", 1), ("train/a/2.png", 2), ("train/b/3.png", 3), ("test/a/other.png", 2)] {
-        picture(&root.path().join(name), shade);
-    }
-    let options = OpenOptions { exclude_duplicates_of_test: true, ..options() };
-    let set = data::open(root.path(), &options).expect("it opens");
-    let left: Vec<_> = set.train.iter().filter_map(|s| s.path.file_name()).collect();
-    assert_eq!(left, ["1.png", "3.png"]);
 }
 
 #[test]

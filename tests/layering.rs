@@ -2,13 +2,19 @@
 
 use std::path::Path;
 
-/// The text of every Rust file of a folder of `src/`.
+/// The text of every Rust file of a folder of `src/` and the folders below it.
 fn texts(folder: &str) -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
-    let entries = root.read_dir().unwrap_or_else(|e| panic!("src/{folder}: {e}"));
-    let paths = entries.map(|e| e.expect("it can be read").path()).filter(|p| p.extension().is_some_and(|e| e == "rs"));
-    let all: Vec<_> =
-        paths.map(|p| (p.display().to_string(), std::fs::read_to_string(&p).expect("it is text"))).collect();
+    let mut waiting = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder)];
+    let mut all = Vec::new();
+    while let Some(path) = waiting.pop() {
+        let entries = path.read_dir().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let paths = entries.map(|e| e.expect("it can be read").path());
+        let (folders, files): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
+        waiting.extend(folders);
+        for file in files.into_iter().filter(|p| p.extension().is_some_and(|e| e == "rs")) {
+            all.push((file.display().to_string(), std::fs::read_to_string(&file).expect("it is text")));
+        }
+    }
     assert!(!all.is_empty(), "src/{folder} has no Rust files");
     all
 }

@@ -47,12 +47,19 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
         output: Output::detect(args.json),
     };
     let (answered, folder) = choice.answer(run, gpu)?;
-    let evaluation = answered.evaluation();
+    let (evaluation, leakage) = (answered.evaluation(), answered.leakage());
     if args.json {
-        println!("{:#}", evaluation.to_json());
-    } else {
-        let adapter = &answered.gpu.summary().name;
-        println!("{} pictures of {}, on {adapter}\n\n{evaluation}", evaluation.images, folder.display());
+        let mut json = evaluation.to_json();
+        if let Some(leakage) = leakage {
+            json["leakage"] = leakage.to_json();
+        }
+        println!("{json:#}");
+        return Ok(());
+    }
+    let adapter = &answered.gpu.summary().name;
+    println!("{} pictures of {}, on {adapter}\n\n{evaluation}", evaluation.images, folder.display());
+    if let Some(leakage) = leakage {
+        print!("\n{leakage}");
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 pub mod bench;
+pub mod check;
 pub mod devices;
 pub mod evaluate;
 pub mod explain;
@@ -9,6 +10,7 @@ pub mod report;
 pub mod train;
 
 mod costs;
+mod findings;
 mod heatmaps;
 mod mean_maps;
 mod pictures;
@@ -40,6 +42,8 @@ pub struct Cli {
 pub enum Command {
     /// Train a network on a folder of pictures (without options: on the drawn set in data/insects)
     Train(train::TrainArgs),
+    /// Look through a folder of pictures before training: broken files, copies, test pictures that leak, wrong labels, shortcuts
+    Check(check::CheckArgs),
     /// Measure a trained network on the test pictures
     Evaluate(evaluate::EvaluateArgs),
     /// Say what is on pictures, with percentages, and draw SHAP heatmaps that show why
@@ -116,6 +120,12 @@ pub enum CommandError {
         /// The run's folder.
         run: PathBuf,
     },
+    /// The pictures have warnings, and `--strict` was asked for.
+    #[error("--strict takes warnings as errors:\n  - {}", warnings.join("\n  - "))]
+    Strict {
+        /// Each with its examples.
+        warnings: Vec<String>,
+    },
     /// An option's value makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -151,6 +161,7 @@ impl CommandError {
 pub fn run(cli: Cli) -> Result<(), CommandError> {
     match cli.command {
         Command::Train(args) => train::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{CommandError, DeviceArgs, RunFolder, Settings};
+use super::{CommandError, DeviceArgs, RunFolder, Settings, findings};
+use crate::data::check::CheckReport;
 use crate::data::{self, DecodeOptions, OpenOptions, Pixels, Region, Sample};
 use crate::explain::{Background, ExplainOptions, Explainer};
 use crate::gpu::Gpu;
 use crate::model::{Metadata, Network, Purpose, Target, Weights};
-use crate::report::{Evaluation, Output, progress};
+use crate::report::{Evaluation, Leakage, Output, progress};
 use crate::training::{Images, answer};
 
 /// With a tolerance, sampling ends here at the latest.
@@ -87,6 +88,8 @@ pub struct Answered {
     pub pixels: Pixels,
     /// `[N][classes]`.
     pub probabilities: Vec<Vec<f32>>,
+    /// What the check before the training found, if these are the run's own test pictures.
+    pub report: Option<CheckReport>,
 }
 
 impl Answered {
@@ -111,7 +114,7 @@ impl Answered {
             eprintln!("skipped {}: {reason}", path.display());
         }
         let probabilities = ask(&gpu, &weights, &metadata, pixels.bytes.clone(), 32)?;
-        Ok(Answered { gpu, run, weights, metadata, masks, pixels, probabilities })
+        Ok(Answered { gpu, run, weights, metadata, masks, pixels, probabilities, report: None })
     }
 
     /// Height and width of the network's input.
@@ -143,6 +146,13 @@ impl Answered {
         let labels: Vec<usize> = self.pixels.labels.iter().map(|&label| label as usize).collect();
         Evaluation::new(&self.metadata.classes, &labels, &self.probabilities)
     }
+
+    /// The same of pictures that were learnt from too, and of the others; none if none was.
+    pub fn leakage(&self) -> Option<Leakage> {
+        let labels: Vec<usize> = self.pixels.labels.iter().map(|&label| label as usize).collect();
+        let leaked = self.report.as_ref()?.leaked(&self.pixels.paths);
+        Leakage::new(&self.metadata.classes, &labels, &self.probabilities, &leaked)
+    }
 }
 
 /// Pictures with classes, to measure a run on.
@@ -169,8 +179,13 @@ impl TestPictures<'_> {
         let Settings { data, validation_split, seed, masks, .. } = run.settings()?;
         let (weights, metadata) = run.weights(self.best)?;
         let folder = self.folder.map_or(data, Path::to_owned);
-        let options = OpenOptions { validation_split, seed, exclude_duplicates_of_test: false };
-        let dataset = data::open(&folder, &options)?;
+        let mut dataset = data::open(&folder, &OpenOptions { validation_split, seed })?;
+        // What the run left out, and what leaks, is said of its own pictures alone.
+        let mut report = None;
+        if self.folder.is_none() {
+            run.excluded(&folder)?.leave_out(&mut dataset, &folder);
+            report = findings::read(run.path())?;
+        }
         // Another folder without a test part is measured whole; the run's own keeps to the split it was trained with.
         let whole = self.folder.is_some() && dataset.test_is_split;
         let chosen = if whole { dataset.train.iter().chain(&dataset.test).cloned().collect() } else { dataset.test };
@@ -183,7 +198,7 @@ impl TestPictures<'_> {
             eprintln!("skipped {}: {reason}", path.display());
         }
         let probabilities = ask(&gpu, &weights, &metadata, std::mem::take(&mut pixels.bytes), self.batch_size)?;
-        Ok((Answered { gpu, run, weights, metadata, masks, pixels, probabilities }, folder))
+        Ok((Answered { gpu, run, weights, metadata, masks, pixels, probabilities, report }, folder))
     }
 }
 

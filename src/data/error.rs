@@ -35,16 +35,27 @@ pub enum DataError {
         /// Which.
         class: String,
     },
-    /// A class whose every training picture is a copy of a test picture.
+    /// A class that has nothing left to learn from.
     #[error(
-        "{folder}: every picture of the class \"{class}\" is a copy of a test picture, so none is left to learn from; \
-         add others, or train without --exclude-duplicates-of-test"
+        "{folder}: every training picture of the class \"{class}\" was left out ({by}), so none is left to learn from; add others"
     )]
-    OnlyCopies {
-        /// The training folder.
+    NothingToLearn {
+        /// The data set's folder.
         folder: PathBuf,
         /// Which.
         class: String,
+        /// By which option.
+        by: String,
+    },
+    /// No test picture is left.
+    #[error(
+        "{folder}: every test picture was left out ({by}), so none is left to measure on; with --exclude-leaks test-wins they stay"
+    )]
+    NothingToMeasure {
+        /// The data set's folder.
+        folder: PathBuf,
+        /// By which option.
+        by: String,
     },
     /// A class that can be tested but not learnt.
     #[error("{folder} has the class \"{class}\", which {train} lacks: a network cannot learn what it never sees")]

@@ -1,7 +1,6 @@
 //! Folders as data sets: one sub-folder for each class, as Keras's `image_dataset_from_directory` reads them.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hasher};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rand::SeedableRng;
@@ -44,15 +43,13 @@ pub struct OpenOptions {
     pub validation_split: f64,
     /// Seed of the split.
     pub seed: u64,
-    /// Leave out training files whose bytes equal those of a test file, be it in the test folder or split off.
-    pub exclude_duplicates_of_test: bool,
 }
 
 /// Opens `root`: `train/<class>/…` with or without `test/<class>/…`, or the classes themselves.
 ///
 /// # Errors
-/// [`DataError`] for a path that is not there, no or a single class, an empty class, a test class without training, a
-/// class too small to be split or of which only copies of test files are left.
+/// [`DataError`] for a path that is not there, no or a single class, an empty class, a test class without training or a
+/// class too small to be split.
 pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
     let train_folder = if root.join("train").is_dir() { root.join("train") } else { root.to_owned() };
     let test_folder = root.join("test");
@@ -82,19 +79,6 @@ pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
             percent(options.validation_split),
             options.seed,
         ));
-    }
-    if options.exclude_duplicates_of_test {
-        let before = train.len();
-        train = without_copies(train, &test)?;
-        notes.push(match before - train.len() {
-            0 => "no training file is a copy of a test file".to_owned(),
-            1 => "1 training file was left out: a copy of it stands among the test files".to_owned(),
-            count => format!("{count} training files were left out: copies of them stand among the test files"),
-        });
-        let lost = (0..classes.len()).find(|label| !train.iter().any(|s| s.label == *label));
-        if let Some(class) = lost.map(|label| classes[label].clone()) {
-            return Err(DataError::OnlyCopies { folder: train_folder, class });
-        }
     }
     Ok(Dataset { classes, train, test, test_is_split: !has_test, notes })
 }
@@ -145,7 +129,7 @@ fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let unreadable = |e: std::io::Error| DataError::Unreadable { path: folder.to_owned(), reason: e.to_string() };
     let mut all = Vec::new();
     for entry in folder.read_dir().map_err(unreadable)? {
@@ -155,11 +139,11 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(all)
 }
 
-fn is_hidden(path: &Path) -> bool {
+pub(super) fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 
-fn class_folders(folder: &Path) -> Result<Vec<String>, DataError> {
+pub(super) fn class_folders(folder: &Path) -> Result<Vec<String>, DataError> {
     if !folder.exists() {
         return Err(DataError::Missing(folder.to_owned()));
     }
@@ -185,29 +169,44 @@ fn class_folders(folder: &Path) -> Result<Vec<String>, DataError> {
     if classes.is_empty() { Err(DataError::NoClasses(folder.to_owned())) } else { Ok(classes) }
 }
 
-/// The pictures in a folder and the folders below it, sorted; a folder that links back to itself is entered once.
+/// Whether a file's name is that of a picture.
+pub(super) fn is_image(path: &Path) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    EXTENSIONS.contains(&extension.as_str())
+}
+
 fn images_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut images = Vec::new();
+    Ok(files_below(folder)?.0)
+}
+
+/// The pictures in a folder and the folders below it, and the other files; sorted. A folder that links back to itself is
+/// entered once.
+pub(super) fn files_below(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
+    let (mut images, mut others) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
     let mut waiting = vec![folder.to_owned()];
     while let Some(folder) = waiting.pop() {
         if !seen.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone())) {
             continue;
         }
-        for path in entries(&folder)? {
-            if is_hidden(&path) {
-                continue;
-            }
-            let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+        for path in entries(&folder)?.into_iter().filter(|path| !is_hidden(path)) {
             if path.is_dir() {
                 waiting.push(path);
-            } else if EXTENSIONS.contains(&extension.as_str()) {
+            } else if is_image(&path) {
                 images.push(path);
+            } else {
+                others.push(path);
             }
         }
     }
     images.sort();
-    Ok(images)
+    others.sort();
+    Ok((images, others))
+}
+
+/// A file's path below the data set's folder, as lists and reports name it.
+pub fn name_below(folder: &Path, path: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned()
 }
 
 fn split(all: &[Sample], classes: &[String], options: &OpenOptions) -> Result<(Vec<Sample>, Vec<Sample>), DataError> {
@@ -232,83 +231,4 @@ fn split(all: &[Sample], classes: &[String], options: &OpenOptions) -> Result<(V
     train.sort_by(by_path);
     test.sort_by(by_path);
     Ok((train, test))
-}
-
-/// The samples whose bytes equal those of no file in `others`: found by a hash of the content, then compared, so that
-/// each file is read once and a few twice.
-fn without_copies(samples: Vec<Sample>, others: &[Sample]) -> Result<Vec<Sample>, DataError> {
-    let read = |path: &Path| {
-        let unreadable = |e: std::io::Error| DataError::Unreadable { path: path.to_owned(), reason: e.to_string() };
-        std::fs::read(path).map_err(unreadable)
-    };
-    let hash = |bytes: &[u8]| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(bytes);
-        hasher.finish()
-    };
-    let mut by_hash: HashMap<u64, Vec<&Path>> = HashMap::new();
-    for other in others {
-        by_hash.entry(hash(&read(&other.path)?)).or_default().push(&other.path);
-    }
-    let mut kept = Vec::new();
-    for sample in samples {
-        let bytes = read(&sample.path)?;
-        let mut is_copy = false;
-        for candidate in by_hash.get(&hash(&bytes)).into_iter().flatten() {
-            is_copy = is_copy || read(candidate)? == bytes;
-        }
-        if !is_copy {
-            kept.push(sample);
-        }
-    }
-    Ok(kept)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A folder holding these files, each with this content.
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().expect("a temporary folder");
-        for (name, content) in files {
-            let path = root.path().join(name);
-            std::fs::create_dir_all(path.parent().expect("it has a folder")).expect("it can be made");
-            std::fs::write(path, content).expect("it can be written");
-        }
-        root
-    }
-
-    fn without_duplicates() -> OpenOptions {
-        OpenOptions { validation_split: 0.25, seed: 3, exclude_duplicates_of_test: true }
-    }
-
-    #[test]
-    fn copies_are_left_out_of_a_split_too() {
-        let names: Vec<(String, String)> = (0..24)
-            .map(|i| {
-                (format!("{}/{i}.png", ["a", "b"][i % 2]), ["one", "two", "three", "four"][i % 4].repeat(1 + i / 12))
-            })
-            .collect();
-        let files: Vec<(&str, &str)> = names.iter().map(|(name, content)| (name.as_str(), content.as_str())).collect();
-        let root = folder(&files);
-        let plain = OpenOptions { exclude_duplicates_of_test: false, ..without_duplicates() };
-        let (all, set) = (open(root.path(), &plain), open(root.path(), &without_duplicates()));
-        let (all, set) = (all.expect("it opens"), set.expect("it opens"));
-        assert_eq!(all.test, set.test, "the split itself stays");
-        let contents = |samples: &[Sample]| -> HashSet<Vec<u8>> {
-            samples.iter().map(|s| std::fs::read(&s.path).expect("read")).collect()
-        };
-        assert!(!contents(&all.train).is_disjoint(&contents(&all.test)), "the set has copies to find");
-        assert!(contents(&set.train).is_disjoint(&contents(&set.test)));
-        assert!(set.notes[1].starts_with(&format!("{} training file", all.train.len() - set.train.len())));
-    }
-
-    #[test]
-    fn a_class_of_copies_alone_is_an_error_that_names_it() {
-        let root =
-            folder(&[("train/a/1.png", "x"), ("train/b/1.png", "y"), ("test/a/1.png", "z"), ("test/b/9.png", "y")]);
-        let error = open(root.path(), &without_duplicates()).expect_err("b has nothing left");
-        assert!(matches!(&error, DataError::OnlyCopies { class, .. } if class == "b"), "{error}");
-    }
 }

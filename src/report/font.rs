@@ -2,6 +2,8 @@
 
 use std::sync::Once;
 
+use plotters::coord::Shift;
+use plotters::prelude::*;
 use plotters::style::FontStyle;
 
 /// The name under which pictures ask for it.
@@ -14,4 +16,16 @@ pub(super) fn register() {
         // Registering fails only for a broken font file, which the tests would show.
         let _ = plotters::style::register_font(FONT, FontStyle::Normal, include_bytes!("font/OpenSans-Regular.ttf"));
     });
+}
+
+/// Text that fits `room` pixels: cut with … if need be.
+pub(super) fn fitted(area: &DrawingArea<BitMapBackend, Shift>, text: &str, size: i32, room: u32) -> String {
+    let style = (FONT, size).into_font().into_text_style(area);
+    let fits = |t: &str| area.estimate_text_size(t, &style).is_ok_and(|(w, _)| w <= room);
+    if fits(text) {
+        return text.to_owned();
+    }
+    let letters: Vec<char> = text.chars().collect();
+    let cut = |n: usize| letters[..n].iter().collect::<String>() + "…";
+    (0..letters.len()).rev().map(cut).find(|t| fits(t)).unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage, imageops};
 use plotters::prelude::*;
 
-use super::font::{FONT, register};
+use super::font::{FONT, fitted, register};
 
 /// Panels of a figure, and tiles of a page, are at least about this wide, in pixels: small pictures are enlarged.
 const PANEL: u32 = 288;
@@ -178,18 +178,6 @@ fn outline(canvas: &mut RgbImage, [left, top, right, bottom]: [u32; 4]) {
 }
 
 type Failed = Box<dyn std::error::Error>;
-
-/// Text that fits `room` pixels: cut with … if need be.
-fn fitted(area: &DrawingArea<BitMapBackend, plotters::coord::Shift>, text: &str, size: i32, room: u32) -> String {
-    let style = (FONT, size).into_font().into_text_style(area);
-    let fits = |t: &str| area.estimate_text_size(t, &style).is_ok_and(|(w, _)| w <= room);
-    if fits(text) {
-        return text.to_owned();
-    }
-    let letters: Vec<char> = text.chars().collect();
-    let cut = |n: usize| letters[..n].iter().collect::<String>() + "…";
-    (0..letters.len()).rev().map(cut).find(|t| fits(t)).unwrap_or_default()
-}
 
 fn write_texts(canvas: &mut RgbImage, figure: &Figure, frame: &Frame, end: f64) -> Result<(), Failed> {
     let (width, height) = canvas.dimensions();

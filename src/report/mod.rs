@@ -1,11 +1,13 @@
 //! What a run shows: the progress of an epoch, tables, curves, heatmaps, and a page of all that is known.
 
+pub mod contact_sheet;
 pub mod curves;
 pub mod dashboard;
 mod error;
 mod font;
 pub mod heatmap;
 mod history;
+mod leakage;
 mod metrics;
 mod observer;
 pub mod page;
@@ -15,6 +17,7 @@ mod tensorboard;
 
 pub use error::{ReportError, write_png};
 pub use history::{Epoch, History};
+pub use leakage::Leakage;
 pub use metrics::{ClassMetrics, Evaluation, largest};
 pub use observer::{EpochEnd, Mistake, Moment, Observer};
 pub use progress::{EpochProgress, Output};

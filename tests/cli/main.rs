@@ -1,11 +1,14 @@
 //! The program as a person uses it.
 
+mod checks;
 mod explanations;
 mod interruptions;
 // Windows allows no such names of files.
 #[cfg(unix)]
 mod report;
 mod runs;
+#[path = "../common/scene.rs"]
+mod scene;
 
 use std::path::Path;
 use std::process::{Command, Output};

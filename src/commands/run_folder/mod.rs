@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::CommandError;
+use crate::data::ExcludeList;
 use crate::files::{read_at_most, read_text_at_most, remove_leftovers, sync_folder_of, write_atomically};
 use crate::model::{Metadata, Weights};
 
@@ -22,6 +23,8 @@ const MOST_BACKGROUNDS: u64 = 10_000;
 const BACKGROUND: &str = "background.safetensors";
 
 const LOCK: &str = "run.lock";
+/// The pictures of the data set that the run leaves out.
+const EXCLUDED: &str = "excluded.txt";
 
 /// While it lives, no other process trains into the run folder.
 #[derive(Debug)]
@@ -45,16 +48,44 @@ fn holds_more_than(folder: &Path, name: &str) -> bool {
     folder.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != name))
 }
 
+/// The data folder's own name, for what is made of it.
+pub(super) fn name_of(folder: &Path) -> String {
+    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    absolute.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Makes a new folder: `out`, or the first free `<parent>/<name>-<number>`.
+///
+/// # Errors
+/// [`CommandError::File`] if `out` already holds something, or the folder cannot be made.
+pub(super) fn new_folder(out: Option<&Path>, parent: &str, name: &str) -> Result<PathBuf, CommandError> {
+    if let Some(out) = out {
+        if out.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(fail(out, TAKEN));
+        }
+        std::fs::create_dir_all(out).map_err(|e| not_made(out, &e))?;
+        return Ok(out.to_owned());
+    }
+    let parent = Path::new(parent);
+    std::fs::create_dir_all(parent).map_err(|e| not_made(parent, &e))?;
+    for number in 1.. {
+        let path = parent.join(format!("{name}-{number}"));
+        match std::fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(not_made(&path, &e)),
+        }
+    }
+    Err(fail(parent, "no free name is left"))
+}
+
 impl RunFolder {
     /// Makes a folder for a new run, `out` or the first free `runs/<name>-<number>`, and keeps others out of it.
     ///
     /// # Errors
     /// [`CommandError::File`] if `out` already holds something, or the folder cannot be made.
     pub fn create(out: Option<&Path>, name: &str) -> Result<(RunFolder, RunLock), CommandError> {
-        let made = match out {
-            Some(out) => RunFolder::create_at(out)?,
-            None => RunFolder::create_numbered(name)?,
-        };
+        let made = RunFolder(new_folder(out, "runs", name)?);
         let lock = made.lock()?;
         // Two that began at the same time may both have found it empty; one has the lock, the other has this.
         if let Some(out) = out.filter(|out| holds_more_than(out, LOCK)) {
@@ -62,28 +93,6 @@ impl RunFolder {
         }
         sync_folder_of(&made.0);
         Ok((made, lock))
-    }
-
-    fn create_at(out: &Path) -> Result<RunFolder, CommandError> {
-        if out.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(fail(out, TAKEN));
-        }
-        std::fs::create_dir_all(out).map_err(|e| not_made(out, &e))?;
-        Ok(RunFolder(out.to_owned()))
-    }
-
-    fn create_numbered(name: &str) -> Result<RunFolder, CommandError> {
-        let runs = Path::new("runs");
-        std::fs::create_dir_all(runs).map_err(|e| not_made(runs, &e))?;
-        for number in 1.. {
-            let path = runs.join(format!("{name}-{number}"));
-            match std::fs::create_dir(&path) {
-                Ok(()) => return Ok(RunFolder(path)),
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(not_made(&path, &e)),
-            }
-        }
-        Err(fail(runs, "no free name is left"))
     }
 
     /// An existing run's folder.
@@ -170,6 +179,23 @@ impl RunFolder {
         let text =
             read_text_at_most(&path, MOST_OF_SETTINGS).map_err(|e| fail(&path, format!("it cannot be read: {e}")))?;
         Settings::parse(&text).map_err(|e| fail(&path, format!("it is not the settings of a run: {e}")))
+    }
+
+    /// Writes `excluded.txt`.
+    ///
+    /// # Errors
+    /// [`CommandError::Data`].
+    pub fn write_excluded(&self, excluded: &ExcludeList) -> Result<(), CommandError> {
+        Ok(excluded.write(&self.file(EXCLUDED))?)
+    }
+
+    /// Reads `excluded.txt`; nothing is excluded if there is none.
+    ///
+    /// # Errors
+    /// [`CommandError::Data`].
+    pub fn excluded(&self, data: &Path) -> Result<ExcludeList, CommandError> {
+        let path = self.file(EXCLUDED);
+        Ok(if path.exists() { ExcludeList::read(&path, data)? } else { ExcludeList::default() })
     }
 
     /// Writes `background.safetensors`: training pictures that explanations start from, `[K,H,W,4]` bytes.

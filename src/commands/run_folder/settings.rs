@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Region;
+use crate::data::{Region, Winner};
 use crate::model::NetworkSpec;
 use crate::training::OptimizerSettings;
 
@@ -35,8 +35,9 @@ pub struct Settings {
     /// Parts of every picture that are blanked, in training and ever after.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub masks: Vec<Region>,
-    /// Whether training files that also stand in the test folder were left out.
-    pub exclude_duplicates_of_test: bool,
+    /// Whether, and on which side, pictures were left out that stand among the training and the test pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude_leaks: Option<Winner>,
     /// The adapter.
     pub adapter: String,
     /// The adapter's driver.

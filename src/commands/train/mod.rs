@@ -4,6 +4,7 @@ mod epochs;
 mod ledger;
 mod options;
 mod prepare;
+mod screening;
 mod watch;
 
 use std::io::IsTerminal;
@@ -23,8 +24,8 @@ use crate::gpu::{Gpu, GpuError};
 use crate::model::{Metadata, Network};
 use crate::names::printable;
 use crate::report::dashboard::{self, About, Dashboard};
-use crate::report::{Epoch, EpochProgress, History, Observer, Output, TensorBoard};
-use crate::training::{Checkpoint, Images, Schedule, Trainer};
+use crate::report::{Epoch, EpochProgress, History, Leakage, Observer, Output, TensorBoard};
+use crate::training::{Checkpoint, Images, Schedule, Trainer, answer};
 
 /// A device that is lost more often than this in one run will not carry it to its end.
 const MOST_LOSSES: u32 = 3;
@@ -127,7 +128,8 @@ fn make_report(asked: &Asked, run: RunFolder, gpu: Gpu) -> Result<(), CommandErr
 /// Trains from the run's last checkpoint, or from the beginning.
 fn learn(asked: &Asked, gpu: &Gpu, run: &RunFolder, costs: &Costs, prepared: Prepared) -> Result<(), CommandError> {
     let Asked { args, say, stop, .. } = *asked;
-    let Prepared { settings, classes, network, train, test, watch } = prepared;
+    let leaked = prepared.report.as_ref().map_or_else(Vec::new, |report| report.leaked(&prepared.test.paths));
+    let Prepared { settings, classes, network, train, test, watch, .. } = prepared;
     let spec = &settings.network;
     let (checkpoint, notes) = run.checkpoint(spec)?;
     notes.iter().for_each(|note| say.line(format_args!("note     {note}")));
@@ -171,6 +173,13 @@ fn learn(asked: &Asked, gpu: &Gpu, run: &RunFolder, costs: &Costs, prepared: Pre
     // A dashboard gives the terminal back.
     drop(observers);
     summarize(&history, run, say);
+    if leaked.contains(&true) {
+        let labels: Vec<usize> = test.labels().iter().map(|label| *label as usize).collect();
+        let answers = answer(gpu, &network, &mut test)?;
+        if let Some(leakage) = Leakage::new(&metadata.classes, &labels, &answers.probabilities, &leaked) {
+            say.line(format_args!("\n{leakage}"));
+        }
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 
 use crate::commands::{CommandError, DeviceArgs, Settings};
-use crate::data::Region;
+use crate::data::{Region, Winner};
 use crate::gpu::Gpu;
 use crate::model::NetworkSpec;
 use crate::training::OptimizerSettings;
@@ -88,10 +88,17 @@ pub struct TrainArgs {
     /// corner); kept with the run, and done whenever it is used. May be given several times
     #[arg(long, value_name = "LEFT,TOP,RIGHT,BOTTOM")]
     mask: Vec<Region>,
-    /// Leave out training files whose content also stands in the test folder
+    /// Leave out pictures that stand, exactly or nearly, among the training and the test pictures, so that the score is an
+    /// honest one
+    #[arg(long, value_name = "WHO", conflicts_with = "no_check")]
+    pub(super) exclude_leaks: Option<Winner>,
+    /// Leave out the pictures that a text file names, a path a line
+    #[arg(long, value_name = "FILE")]
+    pub(super) exclude_list: Option<PathBuf>,
+    /// Do not check the pictures before training
     #[arg(long)]
-    pub(super) exclude_duplicates_of_test: bool,
-    /// Fail on the first picture that cannot be read, in place of naming and skipping it
+    pub(super) no_check: bool,
+    /// Take warnings of the check as errors, a picture that cannot be read among them, in place of going on without it
     #[arg(long)]
     pub(super) strict: bool,
     /// Folder for the run [default: runs/<data>-<number>]
@@ -110,8 +117,8 @@ pub struct TrainArgs {
     /// Go on with a run that was interrupted, from its last checkpoint and with its own settings: it ends with the bits that
     /// it would have ended with. With --epochs, a finished run goes on to more; with --learning-rate, one that diverged
     /// gets a smaller rate
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "image_size", "batch_size", "optimizer", "momentum", "nesterov", "seed", "no_augment", "validation_split", "mask", "exclude_duplicates_of_test", "strict",
-        "out", "background"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "image_size", "batch_size", "optimizer", "momentum", "nesterov", "seed", "no_augment", "validation_split", "mask", "exclude_leaks", "exclude_list",
+        "no_check", "strict", "out", "background"])]
     pub(super) resume: Option<PathBuf>,
     /// How often to write a checkpoint that --resume goes on from: every so many steps (500), or seconds (30s)
     #[arg(long, value_name = "STEPS|SECONDSs", default_value = "30s")]
@@ -162,7 +169,7 @@ impl TrainArgs {
             augment: !self.no_augment,
             validation_split: self.validation_split,
             masks: self.mask.clone(),
-            exclude_duplicates_of_test: self.exclude_duplicates_of_test,
+            exclude_leaks: self.exclude_leaks,
             adapter: gpu.summary().name.clone(),
             driver: gpu.summary().driver.clone(),
             optimizer,

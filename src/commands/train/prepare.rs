@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::ledger::Ledger;
+use super::screening::{Screened, Screening, apply_list, keep, screen};
 use super::watch::Watch;
 use super::{Say, TrainArgs};
 use crate::commands::run_folder::RunLock;
-use crate::commands::{CommandError, RunFolder, Settings};
-use crate::data::{self, Dataset, DecodeOptions, OpenOptions, Pixels, Sample};
+use crate::commands::{CommandError, RunFolder, Settings, findings, run_folder};
+use crate::data::check::CheckReport;
+use crate::data::{self, Dataset, DecodeOptions, ExcludeList, OpenOptions, Pixels};
 use crate::explain::background_sample;
 use crate::gpu::Gpu;
 use crate::model::{Network, Part, network_for_training};
@@ -26,13 +28,19 @@ pub(super) struct Prepared {
     pub train: Pixels,
     pub test: Pixels,
     pub watch: Watch,
+    /// What the check found, if there was one.
+    pub report: Option<CheckReport>,
+    /// Pictures that are left out.
+    excluded: ExcludeList,
 }
 
 impl Prepared {
-    /// Lays out the network that the settings describe, then decodes the pictures.
+    /// Lays out the network that the settings describe, then decodes and checks the pictures; `excluded` has those that
+    /// were left out of the data set before.
     fn new(
         mut settings: Settings,
         dataset: Dataset,
+        (screening, mut excluded): (Screening, ExcludeList),
         gpu: &Gpu,
         args: &TrainArgs,
         output: Output,
@@ -50,8 +58,8 @@ impl Prepared {
         let watch = Watch::new(dataset.train.iter().chain(&dataset.test).map(|sample| &sample.path));
         let side = settings.image_size as usize;
         let options = DecodeOptions { height: side, width: side, strict: args.strict, masks: settings.masks.clone() };
-        let train = decode(&dataset.train, &options, output, "training pictures", say)?;
-        let test = decode(&dataset.test, &options, output, "test pictures", say)?;
+        let Screened { train, test, report } =
+            screen(&dataset, &settings.data, &options, screening, &mut excluded, (output, say))?;
         say.line(format_args!(
             "data     {}: {} to train, {} to test, {} classes ({})",
             settings.data.display(),
@@ -60,7 +68,7 @@ impl Prepared {
             dataset.classes.len(),
             dataset.classes.join(", "),
         ));
-        Ok(Prepared { settings, classes: dataset.classes, network, train, test, watch })
+        Ok(Prepared { settings, classes: dataset.classes, network, train, test, watch, report, excluded })
     }
 
     fn ledger(&self) -> Ledger {
@@ -79,15 +87,18 @@ pub(super) fn start(
         Some(folder) => folder.clone(),
         None => drawn_set(output, say)?,
     };
-    let options = OpenOptions {
-        validation_split: args.validation_split,
-        seed: args.seed,
-        exclude_duplicates_of_test: args.exclude_duplicates_of_test,
-    };
-    let dataset = open_data(&folder, &options, say)?;
+    let options = OpenOptions { validation_split: args.validation_split, seed: args.seed };
+    let mut dataset = open_data(&folder, &options, say)?;
+    let mut excluded = ExcludeList::default();
+    if let Some(file) = &args.exclude_list {
+        excluded = ExcludeList::read(file, &folder)?;
+        apply_list(&excluded, &file.display().to_string(), &mut dataset, &folder, say)?;
+    }
     let settings = args.settings(folder, gpu, dataset.classes.len() as u32)?;
-    let prepared = Prepared::new(settings, dataset, gpu, args, output, say)?;
-    let (run, lock) = RunFolder::create(args.out.as_deref(), &run_name(&prepared.settings.data))?;
+    let screening = Screening { strict: args.strict, check: !args.no_check, exclude_leaks: args.exclude_leaks };
+    let prepared = Prepared::new(settings, dataset, (screening, excluded), gpu, args, output, say)?;
+    let (run, lock) = RunFolder::create(args.out.as_deref(), &run_folder::name_of(&prepared.settings.data))?;
+    keep(&run, prepared.report.as_ref(), &prepared.excluded, say)?;
     prepared.ledger().write(&run)?;
     write_background(args, &run, &prepared)?;
     run.write_settings(&prepared.settings)?;
@@ -113,13 +124,17 @@ pub(super) fn take_up(
     if (&settings.adapter, &settings.driver) != (&gpu.summary().name, &gpu.summary().driver) {
         say.line(format_args!("note     the run began on {}: here its last bits may differ", settings.adapter));
     }
-    let options = OpenOptions {
-        validation_split: settings.validation_split,
-        seed: settings.seed,
-        exclude_duplicates_of_test: settings.exclude_duplicates_of_test,
-    };
-    let dataset = open_data(&settings.data, &options, say)?;
-    let prepared = Prepared::new(settings, dataset, gpu, args, output, say)?;
+    let options = OpenOptions { validation_split: settings.validation_split, seed: settings.seed };
+    let mut dataset = open_data(&settings.data, &options, say)?;
+    let excluded = run.excluded(&settings.data)?;
+    if !excluded.is_empty() {
+        apply_list(&excluded, "the run", &mut dataset, &settings.data, say)?;
+    }
+    // It was checked when it began.
+    let screening = Screening { strict: false, check: false, exclude_leaks: None };
+    let report = findings::read(run.path())?;
+    let prepared = Prepared::new(settings, dataset, (screening, excluded), gpu, args, output, say)?;
+    let prepared = Prepared { report, ..prepared };
     prepared.ledger().check(run, &prepared.settings.data)?;
     if prepared.settings != kept {
         run.write_settings(&prepared.settings)?;
@@ -151,24 +166,4 @@ fn open_data(folder: &Path, options: &OpenOptions, say: &Say) -> Result<Dataset,
     let dataset = data::open(folder, options)?;
     dataset.notes.iter().for_each(|note| say.line(format_args!("note     {note}")));
     Ok(dataset)
-}
-
-fn decode(
-    samples: &[Sample],
-    options: &DecodeOptions,
-    output: Output,
-    label: &str,
-    say: &Say,
-) -> Result<Pixels, CommandError> {
-    let pixels = data::decode(samples, options, &progress::counter(output, label, samples.len()))?;
-    for (path, reason) in &pixels.skipped {
-        say.line(format_args!("skipped  {}: {reason}", path.display()));
-    }
-    Ok(pixels)
-}
-
-/// The data folder's own name, for the run.
-fn run_name(folder: &Path) -> String {
-    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    absolute.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
 }
