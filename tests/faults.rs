@@ -9,7 +9,7 @@ use clap::Parser;
 use common::bodies;
 use glowworm::commands::{Cli, Command, CommandError, train};
 use glowworm::gpu::{Body, Gpu, GpuError};
-use glowworm::model::Weights;
+use glowworm::model::{CASES, Weights, check_cases, self_test};
 use image::{Rgb, RgbImage};
 
 /// Two classes of noise, 12 pictures each, with another two to test on.
@@ -116,5 +116,40 @@ fn a_batch_that_does_not_fit_is_worked_on_in_parts_with_the_same_result() {
         let difference = parts.data.iter().zip(&whole.data).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
         let size = whole.data.iter().map(|b| f64::from(*b).powi(2)).sum::<f64>().sqrt();
         assert!(difference <= 1e-4 * size, "{}: relative L2 difference {:.1e}", whole.name, difference / size);
+    }
+}
+
+/// Each kernel of the self-test, broken as a driver might: a term lost, a neighbour mixed up, a function computed wrongly.
+#[test]
+fn an_adapter_that_computes_wrongly_is_refused() {
+    let [convolution, dense, softmax, sum, adam] = CASES;
+    for gpu in bodies() {
+        self_test(&gpu).expect("this adapter computes as it should");
+        let bias = ("let offset = bias[quad]", "let offset = bias[0]");
+        for (case, (from, to), name) in [
+            (convolution, bias, "a convolution"),
+            (convolution, ("max(best, vec4(0.0))", "best"), "a convolution"),
+            (dense, ("partial[s * size + id.x]", "partial[id.x]"), "a dense layer"),
+            (dense, ("s < dense.slices", "s < 1u"), "a dense layer"),
+            (softmax, ("/ sum", "/ (sum * 1.001)"), "softmax"),
+            (softmax, ("/ sum", "/ (sum - sum)"), "softmax"),
+            (sum, ("c < reduce.chunks", "c < min(reduce.chunks, 999u)"), "a sum"),
+            (adam, ("sqrt(second)", "second"), "a step of Adam"),
+        ] {
+            let error = check_cases(&gpu.with_edit(from, to), &[case]).expect_err(from);
+            assert!(matches!(error, GpuError::Wrong { .. }), "{from}: {error}");
+            let text = error.to_string();
+            assert!(text.contains(&format!("computes wrongly: {name} gave")) && text.contains("--device"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn an_error_of_wgpu_is_an_error_of_ours_and_no_panic() {
+    for gpu in bodies() {
+        let buffer = gpu.buffer("small", 16).expect("room");
+        gpu.write(&buffer, &[0; 64]);
+        let error = gpu.wait().expect_err("it is written past its end");
+        assert!(matches!(&error, GpuError::Device { .. }) && error.to_string().contains("fault"), "{error}");
     }
 }

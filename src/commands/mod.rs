@@ -23,10 +23,10 @@ use thiserror::Error;
 
 use crate::data::DataError;
 use crate::gpu::{Gpu, GpuError};
-use crate::model::ModelError;
+use crate::model::{ModelError, self_test};
 use crate::report::ReportError;
 
-pub use run_folder::{RunFolder, Settings};
+pub use run_folder::{RunFolder, Settings, parse_background};
 
 /// Trains image classifiers on any GPU with WGSL shaders, and says how well they do.
 #[derive(Parser)]
@@ -67,12 +67,14 @@ pub struct DeviceArgs {
 }
 
 impl DeviceArgs {
-    /// Opens the adapter.
+    /// Opens the adapter, and holds it against the self-test.
     ///
     /// # Errors
     /// [`GpuError`].
     pub fn open(&self) -> Result<Gpu, GpuError> {
-        Gpu::open(self.device.as_deref())
+        let gpu = Gpu::open(self.device.as_deref())?;
+        self_test(&gpu)?;
+        Ok(gpu)
     }
 }
 
