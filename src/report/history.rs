@@ -56,15 +56,25 @@ impl History {
     /// [`ReportError::Read`].
     pub fn read(path: &Path) -> Result<History, ReportError> {
         let fail = |reason: String| ReportError::Read { path: path.to_owned(), reason };
-        let text = match read_text_at_most(path, MOST_OF_HISTORY) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(History::default()),
-            text => text.map_err(|e| fail(e.to_string()))?,
-        };
+        match read_text_at_most(path, MOST_OF_HISTORY) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(History::default()),
+            text => History::parse(&text.map_err(|e| fail(e.to_string()))?).map_err(fail),
+        }
+    }
+
+    /// The same from the table's text. All figures are finite.
+    ///
+    /// # Errors
+    /// Which line is no epoch.
+    pub fn parse(text: &str) -> Result<History, String> {
         let epoch = |(line, text): (usize, &str)| {
-            let number = |column: usize| text.split(',').nth(column).and_then(|field| field.trim().parse::<f64>().ok());
+            let number = |column: usize| {
+                let field = text.split(',').nth(column)?;
+                field.trim().parse::<f64>().ok().filter(|number| number.is_finite())
+            };
             let epoch = || {
                 Some(Epoch {
-                    epoch: number(0)? as usize,
+                    epoch: number(0).filter(|epoch| (1.0..=1e9).contains(epoch))? as usize,
                     loss: number(1)?,
                     accuracy: number(2)?,
                     val_loss: number(3),
@@ -72,7 +82,7 @@ impl History {
                     seconds: number(5)?,
                 })
             };
-            epoch().ok_or_else(|| fail(format!("line {} is not an epoch of a run", line + 1)))
+            epoch().ok_or_else(|| format!("line {} is not an epoch of a run", line + 1))
         };
         text.lines().enumerate().skip(1).map(epoch).collect::<Result<_, _>>().map(History)
     }

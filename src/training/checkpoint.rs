@@ -93,7 +93,8 @@ impl Checkpoint {
         let file = SafeTensors::deserialize(bytes).map_err(|e| format!("it is torn: {e}"))?;
         let tensors = file.tensors();
         let found = checksum(&state, tensors.iter().map(|(name, view)| (name.clone(), view.data())).collect());
-        if found != crc32 {
+        // A fuzzer would never get past it.
+        if found != crc32 && !cfg!(fuzzing) {
             return Err(format!("it is damaged: its checksum is {found:08x}, not {crc32:08x}"));
         }
         let State { position, about } = serde_json::from_str(&state).map_err(|e| e.to_string())?;
