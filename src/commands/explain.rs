@@ -1,7 +1,5 @@
 //! `glowworm explain`: heatmaps of pictures, or the mean over many of them, which shows where a network looks.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::json;
 
@@ -90,7 +88,7 @@ fn summarize(args: &ExplainArgs, asked: &Answered, options: ExplainOptions) -> R
     let target = if options.target == Target::Logit { "logit" } else { "probability" };
     let foot = format!("the redder, the more a pixel moves the class's {target}{}", heatmaps::smoothing_remark(smooth));
     let figure = Figure { size, rows: vec![row], overlay: false, colours: Colours::Magnitude, foot };
-    let folder: PathBuf = args.drawing.out.clone().unwrap_or_else(|| asked.run.file("heatmaps"));
+    let folder = args.drawing.out.clone().map_or_else(|| asked.run.heatmaps(), Ok)?;
     heatmaps::make_folder(&folder)?;
     let file = folder.join("summary.png");
     heatmaps::draw(&figure, &file)?;

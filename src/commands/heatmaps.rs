@@ -12,6 +12,7 @@ use crate::data;
 use crate::explain::{Estimate, ExplainOptions};
 use crate::files::write_atomically;
 use crate::model::Target;
+use crate::names::printable;
 use crate::report::heatmap::{self, Colours, Figure, Panel, Row};
 use crate::report::{Output, ReportError, progress, write_png};
 
@@ -101,7 +102,7 @@ pub(super) fn write(
                 grid.clone()
             }
             None => {
-                let folder = args.out.clone().unwrap_or_else(|| asked.run.file("heatmaps"));
+                let folder = args.out.clone().map_or_else(|| asked.run.heatmaps(), Ok)?;
                 let file = figure_path(paths, index, &folder)?;
                 write_figure(vec![row], size, &options, args, &file, say)?;
                 file
@@ -190,7 +191,7 @@ fn write_figure(
     let figure = Figure { size, rows, overlay: args.overlay, colours: Colours::Signed, foot };
     draw(&figure, file)?;
     if say {
-        println!("heatmap  {}", file.display());
+        println!("heatmap  {}", printable(&file.display().to_string()));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::data::{self, DecodeOptions, OpenOptions, Pixels, Region, Sample};
 use crate::explain::{Background, ExplainOptions, Explainer};
 use crate::gpu::Gpu;
 use crate::model::{Metadata, Network, Purpose, Target, Weights};
+use crate::names::printable;
 use crate::report::{Evaluation, Leakage, Output, progress};
 use crate::training::{Images, answer};
 
@@ -111,7 +112,7 @@ impl Answered {
         let options = DecodeOptions { height, width, strict: args.strict, masks: masks.clone() };
         let pixels = data::decode(&samples, &options, &|_| {})?;
         for (path, reason) in &pixels.skipped {
-            eprintln!("skipped {}: {reason}", path.display());
+            eprintln!("{}", printable(&format!("skipped {}: {reason}", path.display())));
         }
         let probabilities = ask(&gpu, &weights, &metadata, pixels.bytes.clone(), 32)?;
         Ok(Answered { gpu, run, weights, metadata, masks, pixels, probabilities, report: None })
@@ -195,7 +196,7 @@ impl TestPictures<'_> {
         let options = DecodeOptions { height, width, strict: self.strict, masks: masks.clone() };
         let mut pixels = data::decode(&samples, &options, &progress::counter(self.output, "pictures", samples.len()))?;
         for (path, reason) in &pixels.skipped {
-            eprintln!("skipped {}: {reason}", path.display());
+            eprintln!("{}", printable(&format!("skipped {}: {reason}", path.display())));
         }
         let probabilities = ask(&gpu, &weights, &metadata, std::mem::take(&mut pixels.bytes), self.batch_size)?;
         Ok((Answered { gpu, run, weights, metadata, masks, pixels, probabilities, report }, folder))

@@ -5,6 +5,7 @@ use clap::Args;
 use super::CommandError;
 use super::heatmaps::{self, DrawingArgs};
 use super::pictures::{Answered, PictureArgs, SamplingArgs};
+use crate::names::printable;
 
 /// Options of `predict`.
 #[derive(Args)]
@@ -40,7 +41,7 @@ pub fn run(args: &PredictArgs) -> Result<(), CommandError> {
             all.push(serde_json::json!({ "image": path.display().to_string(), "probabilities": classes }));
         } else {
             let list: Vec<String> = ranked.iter().map(|(c, p)| format!("{:.1} % {c}", 100.0 * p)).collect();
-            println!("{}: {}", path.display(), list.join(", "));
+            println!("{}: {}", printable(&path.display().to_string()), list.join(", "));
         }
     }
     if !args.no_shap {

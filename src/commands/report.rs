@@ -119,7 +119,7 @@ pub(super) fn write(run: RunFolder, gpu: Gpu, wanted: &Wanted) -> Result<PathBuf
         maps: class_maps(&asked, &explained.means),
         explained: explained.remark(&choice, asked.run.path(), wanted.samples),
         settings: facts(&asked, &settings, &history, evaluation.images),
-        all_settings: std::fs::read_to_string(asked.run.file("settings.toml")).unwrap_or_default(),
+        all_settings: asked.run.settings_text()?,
         costs: costs::facts(&asked.run),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         evaluation,

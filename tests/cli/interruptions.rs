@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::*;
 
 /// A run of 40 pictures in batches of 7: six steps an epoch.
-const EPOCHS: [&str; 4] = ["--epochs", "6", "--checkpoint-every", "2"];
+pub(super) const EPOCHS: [&str; 4] = ["--epochs", "6", "--checkpoint-every", "2"];
 
 fn start(root: &Path, out: &str) -> Child {
     let arguments = [&TINY[..], &[out, "--no-report"], &EPOCHS].concat();
@@ -27,7 +27,7 @@ fn outcome(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     all
 }
 
-fn assert_same(expected: &Path, run: &Path, what: &str) {
+pub(super) fn assert_same(expected: &Path, run: &Path, what: &str) {
     for ((name, a), (_, b)) in outcome(expected).into_iter().zip(outcome(run)) {
         assert!(a == b, "{what}: {} differs from the undisturbed run's", name.display());
     }
@@ -51,7 +51,7 @@ fn finish(root: &Path, run: &str) -> bool {
     }
 }
 
-fn resume(root: &Path, run: &str) -> Result<String, String> {
+pub(super) fn resume(root: &Path, run: &str) -> Result<String, String> {
     let output = glowworm(root, &["train", "--resume", run, "--no-report", "--checkpoint-every", "2"]);
     let (printed, message) = (text(&output.stdout), text(&output.stderr));
     assert!(!message.contains("panicked"), "{message}");
@@ -183,4 +183,48 @@ fn an_interrupted_run_says_how_to_go_on_and_does() {
         assert!(resume(root, &run).expect("it goes on").contains("resumed"));
         assert_same(&root.join("whole"), &root.join(&run), signal);
     }
+}
+
+#[test]
+fn pictures_that_change_during_a_run_are_named_and_do_not_change_it() {
+    if no_adapter() {
+        return;
+    }
+    let root = pictures();
+    let root = root.path();
+    train(root, "whole", &["--epochs", "40"]);
+    let arguments = [&TINY[..], &["run", "--epochs", "40", "--no-report"]].concat();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glowworm"));
+    let child = command.args(arguments).current_dir(root).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = child.spawn().expect("it starts");
+    let begin = Instant::now();
+    while !root.join("run/history.csv").exists() && begin.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::fs::write(root.join("set/train/light/train 3é.png"), "another").expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    let message = text(&output.stderr);
+    assert!(output.status.success() && message.contains("train 3é.png has changed on disk"), "{message}");
+    assert_same(&root.join("whole"), &root.join("run"), "with a picture that changed meanwhile");
+}
+
+#[test]
+fn a_run_that_diverges_keeps_what_was_good_and_goes_on_with_a_smaller_rate() {
+    if no_adapter() {
+        return;
+    }
+    let root = pictures();
+    let root = root.path();
+    train(root, "run", &["--epochs", "2"]);
+    let names = ["model.safetensors", "best.safetensors", "history.csv"];
+    let files = || names.map(|name| std::fs::read(root.join("run").join(name)).expect("read"));
+    let before = files();
+    // Weights as large as the rate are finite numbers, and a checkpoint is due after every step: only the loss of the next
+    // tells that it was no good.
+    let options = ["train", "--resume", "run", "--epochs", "4", "--learning-rate", "1e30", "--checkpoint-every", "1"];
+    let message = fail(root, &options);
+    assert!(message.contains("not finite") && message.contains("--resume run --learning-rate"), "{message}");
+    assert!(files() == before, "what was good was overwritten");
+    let printed = succeed(root, &["train", "--no-report", "--resume", "run", "--learning-rate", "1e-4"]);
+    assert!(printed.contains("resumed  in epoch 3, after 12 steps") && printed.contains("epoch 4/4"), "{printed}");
 }

@@ -1,6 +1,7 @@
 //! The program as a person uses it.
 
 mod checks;
+mod disks;
 mod explanations;
 mod interruptions;
 // Windows allows no such names of files.

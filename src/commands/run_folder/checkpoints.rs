@@ -1,6 +1,6 @@
 //! The checkpoints of a run: the last one, and the one before it, in case the last is found damaged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{RunFolder, fail};
 use crate::commands::CommandError;
@@ -39,6 +39,16 @@ impl RunFolder {
         new.put().map_err(refused)
     }
 
+    /// Puts the last checkpoint out of the way, since the very next step showed that it was no good; the one before it is
+    /// then the last.
+    ///
+    /// # Errors
+    /// [`CommandError::File`].
+    pub fn reject_last_checkpoint(&self) -> Result<(), CommandError> {
+        let [path, _] = self.checkpoints();
+        if path.exists() { put_aside(&path, "diverged").map(|_| ()) } else { Ok(()) }
+    }
+
     /// The last checkpoint that is whole, if the run came to write one, and what to tell the user of one that is not and was
     /// put aside. Only for the holder of the lock.
     ///
@@ -57,7 +67,14 @@ impl RunFolder {
                 Ok(bytes) => Checkpoint::decode(&bytes, spec),
             };
             match found {
-                Ok(checkpoint) => return Ok((Some(checkpoint), put_aside(damaged)?)),
+                Ok(checkpoint) => {
+                    let note = |(path, reason): (PathBuf, String)| {
+                        let name = put_aside(&path, "damaged")?;
+                        let path = path.display();
+                        Ok(format!("{path}: {reason}; it is now called {name}, and what came before it is used"))
+                    };
+                    return Ok((Some(checkpoint), damaged.into_iter().map(note).collect::<Result<_, CommandError>>()?));
+                }
                 Err(reason) => damaged.push((path, reason)),
             }
         }
@@ -72,15 +89,82 @@ impl RunFolder {
     }
 }
 
-/// Renames damaged checkpoints, lest they take the place of a whole one when the next is written.
-fn put_aside(damaged: Vec<(PathBuf, String)>) -> Result<Vec<String>, CommandError> {
-    let mut notes = Vec::new();
-    for (path, reason) in damaged {
-        let aside = path.with_extension("damaged");
-        std::fs::rename(&path, &aside).map_err(|e| fail(&path, format!("it cannot be renamed: {e}")))?;
-        sync_folder_of(&path);
-        let name = aside.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        notes.push(format!("{}: {reason}; it is now called {name}, and what came before it is used", path.display()));
+/// Renames a checkpoint, lest it take the place of a good one when the next is written; gives its new name.
+fn put_aside(path: &Path, extension: &str) -> Result<String, CommandError> {
+    let aside = path.with_extension(extension);
+    std::fs::rename(path, &aside).map_err(|e| fail(path, format!("it cannot be renamed: {e}")))?;
+    sync_folder_of(path);
+    Ok(aside.file_name().unwrap_or_default().to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Layer, OptimizerState, Weights};
+    use crate::training::Position;
+
+    fn spec() -> NetworkSpec {
+        let layers = vec![Layer::ConvReluPool { filters: 2 }, Layer::Flatten, Layer::Softmax];
+        NetworkSpec { height: 2, width: 2, classes: 2, layers }
     }
-    Ok(notes)
+
+    fn checkpoint(step: u64) -> Checkpoint {
+        let weights = Weights::initial(&spec(), step);
+        let optimizer = OptimizerState { first: Some(weights.clone()), second: None };
+        let position = Position { step, ..Position::default() };
+        Checkpoint { position, weights, optimizer, about: serde_json::json!({ "history": [] }) }
+    }
+
+    /// A run folder with checkpoints of steps 1 and 2.
+    fn run() -> (tempfile::TempDir, RunFolder) {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let run = RunFolder(root.path().to_owned());
+        [1, 2].iter().for_each(|step| run.write_checkpoint(&checkpoint(*step)).expect("written"));
+        (root, run)
+    }
+
+    fn found(run: &RunFolder) -> Result<Option<u64>, CommandError> {
+        Ok(run.checkpoint(&spec())?.0.map(|c| c.position.step))
+    }
+
+    #[test]
+    fn wherever_the_last_is_torn_the_one_before_is_found() {
+        let length = checkpoint(2).encode().expect("encoded").len();
+        let mut places: Vec<usize> = (0..length).step_by(length / 60).collect();
+        places.extend([1, 7, 8, 9, length - 1]);
+        for place in places {
+            for tear in [|bytes: &mut Vec<u8>, at| bytes.truncate(at), |bytes: &mut Vec<u8>, at| bytes[at..].fill(0xff)]
+            {
+                let (_root, run) = run();
+                let [path, before] = run.checkpoints();
+                let mut bytes = std::fs::read(&path).expect("read");
+                tear(&mut bytes, place);
+                std::fs::write(&path, bytes).expect("written");
+                assert_eq!(found(&run).expect("the one before"), Some(1), "torn at {place} of {length}");
+                // The next does not put the torn one in the place of the whole one.
+                run.write_checkpoint(&checkpoint(3)).expect("written");
+                assert_eq!(found(&run).expect("the new one"), Some(3));
+                assert!(before.exists() && path.with_extension("damaged").exists());
+            }
+        }
+    }
+
+    #[test]
+    fn a_kill_between_two_renames_and_a_loss_of_either_leave_one() {
+        let (_root, folder) = run();
+        let [path, before] = folder.checkpoints();
+        std::fs::rename(&path, &before).expect("renamed");
+        std::fs::write(folder.file(".checkpoint.safetensors.77.partial"), "half").expect("written");
+        assert_eq!(found(&folder).expect("the one before"), Some(2));
+        let (_root, folder) = run();
+        let [path, before] = folder.checkpoints();
+        std::fs::write(&before, "torn").expect("written");
+        assert_eq!(found(&folder).expect("the last"), Some(2));
+        folder.reject_last_checkpoint().expect("renamed");
+        assert!(found(&folder).is_err(), "nothing whole is left");
+        assert!(before.exists(), "what is damaged stays where it is unless something better is found");
+        std::fs::write(&before, "").expect("written");
+        std::fs::write(&path, "").expect("written");
+        assert!(found(&folder).is_err());
+    }
 }

@@ -160,6 +160,19 @@ impl RunFolder {
         self.0.join(name)
     }
 
+    /// Where heatmaps go unless the user names another place. A run folder may come from others: a link there could lead
+    /// anywhere.
+    ///
+    /// # Errors
+    /// [`CommandError::File`] if it is a link.
+    pub fn heatmaps(&self) -> Result<PathBuf, CommandError> {
+        let path = self.file("heatmaps");
+        if path.is_symlink() {
+            return Err(fail(&path, "it leads out of the run folder; name a folder with --out, or remove it"));
+        }
+        Ok(path)
+    }
+
     /// Writes `settings.toml`.
     ///
     /// # Errors
@@ -176,9 +189,17 @@ impl RunFolder {
     /// [`CommandError::File`].
     pub fn settings(&self) -> Result<Settings, CommandError> {
         let path = self.file("settings.toml");
-        let text =
-            read_text_at_most(&path, MOST_OF_SETTINGS).map_err(|e| fail(&path, format!("it cannot be read: {e}")))?;
-        Settings::parse(&text).map_err(|e| fail(&path, format!("it is not the settings of a run: {e}")))
+        Settings::parse(&self.settings_text()?)
+            .map_err(|e| fail(&path, format!("it is not the settings of a run: {e}")))
+    }
+
+    /// The text of `settings.toml`.
+    ///
+    /// # Errors
+    /// [`CommandError::File`].
+    pub fn settings_text(&self) -> Result<String, CommandError> {
+        let path = self.file("settings.toml");
+        read_text_at_most(&path, MOST_OF_SETTINGS).map_err(|e| fail(&path, format!("it cannot be read: {e}")))
     }
 
     /// Writes `excluded.txt`.

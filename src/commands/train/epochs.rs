@@ -154,6 +154,9 @@ pub(super) fn train_epochs(
                 }
                 Ended::NotFinite(step) => {
                     course.observer.epoch_breaks();
+                    if due.last_step == step {
+                        keeper.run.reject_last_checkpoint()?;
+                    }
                     return Err(keeper.diverged(trainer, format!("the loss of step {} is", step + 1)));
                 }
             }

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{CommandError, RunFolder};
 use crate::data::Pixels;
-use crate::files::write_atomically;
+use crate::files::{read_text_at_most, write_atomically};
 
 const FILE: &str = "pictures.json";
+/// Some hundred bytes a picture.
+const MOST: u64 = 1 << 30;
 
 /// One picture: its file, and a checksum of what the network sees of it, so that a change is found whatever its date says.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -58,7 +60,7 @@ impl Ledger {
     /// [`CommandError::File`] that names the first picture that differs.
     pub fn check(&self, run: &RunFolder, folder: &Path) -> Result<(), CommandError> {
         let path = run.file(FILE);
-        let text = std::fs::read_to_string(&path);
+        let text = read_text_at_most(&path, MOST);
         let then: Ledger = text
             .map_err(|e| e.to_string())
             .and_then(|text| serde_json::from_str(&text).map_err(|e| e.to_string()))
@@ -78,7 +80,7 @@ impl Ledger {
 
 /// Pictures that the run learns from, if its list of them can be read.
 pub(in crate::commands) fn count_trained(run: &RunFolder) -> Option<usize> {
-    let text = std::fs::read_to_string(run.file(FILE)).ok()?;
+    let text = read_text_at_most(&run.file(FILE), MOST).ok()?;
     serde_json::from_str::<Ledger>(&text).ok().map(|ledger| ledger.train.len())
 }
 
