@@ -95,6 +95,9 @@ impl Decoded {
         limits.max_alloc = Some(MOST_MEMORY);
         reader.limits(limits);
         let mut decoder = reader.into_decoder().map_err(|e| e.to_string())?;
+        if decoder.total_bytes() == 0 {
+            return Err("it has no pixels".to_owned());
+        }
         // The limits hold for what decoders take for themselves; some never count the picture that they are asked to fill.
         if decoder.total_bytes() > MOST_MEMORY {
             let (width, height) = decoder.dimensions();
