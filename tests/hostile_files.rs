@@ -18,7 +18,8 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn every_input_that_is_kept_is_survived() {
-    let targets: [(&str, fn(&[u8])); 5] = [
+    type Parse = fn(&[u8]);
+    let targets: [(&str, Parse); 5] = [
         ("picture", parsers::picture),
         ("settings", parsers::settings),
         ("weights", parsers::weights),

@@ -4,7 +4,7 @@
 //! Every answer follows from a formula of one line. Loops of 65,535 turns, which some drivers end without a word, are not
 //! tried: [`super::NetworkSpec::check`] keeps every kernel below them.
 
-use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Plan};
+use crate::gpu::{Dispatch, Gpu, GpuError, Plan, Quads};
 use crate::kernels::Step;
 use crate::kernels::conv::Conv;
 use crate::kernels::dense::Dense;
@@ -16,14 +16,17 @@ use crate::kernels::softmax::{Outputs, Softmax};
 pub struct Case {
     name: &'static str,
     dispatches: Vec<Dispatch>,
-    output: Buffer,
+    output: Quads,
     expected: Vec<f32>,
     /// Relative; without any, bits are compared.
     tolerance: f32,
 }
 
+/// Lays a case out on the device.
+pub type LayCase = fn(&Gpu) -> Result<Case, GpuError>;
+
 /// The cases of the self-test.
-pub const CASES: [fn(&Gpu) -> Result<Case, GpuError>; 5] = [convolution, dense, softmax, sum, first_step];
+pub const CASES: [LayCase; 5] = [convolution, dense, softmax, sum, first_step];
 
 /// Holds the adapter against all [`CASES`].
 ///
@@ -37,17 +40,16 @@ pub fn self_test(gpu: &Gpu) -> Result<(), GpuError> {
 ///
 /// # Errors
 /// [`GpuError::Wrong`] for the first value that is wrong.
-pub fn check_cases(gpu: &Gpu, cases: &[fn(&Gpu) -> Result<Case, GpuError>]) -> Result<(), GpuError> {
+pub fn check_cases(gpu: &Gpu, cases: &[LayCase]) -> Result<(), GpuError> {
     let cases: Vec<Case> = cases.iter().map(|case| case(gpu)).collect::<Result<_, _>>()?;
     let mut plan = Plan::new();
     cases.iter().flat_map(|case| &case.dispatches).for_each(|dispatch| plan.push(dispatch.clone()));
     plan.submit(gpu, &mut [])?;
     for case in &cases {
-        let values: Vec<f32> = gpu.read(&case.output)?;
+        let values: Vec<f32> = gpu.read_quads(&case.output)?;
         let wrong = |(got, right): &(&f32, &f32)| match case.tolerance {
             0.0 => got.to_bits() != right.to_bits(),
-            // A NaN is wrong, too.
-            share => !((*got - *right).abs() <= share * right.abs()),
+            share => got.is_nan() || (*got - *right).abs() > share * right.abs(),
         };
         if let Some((got, right)) = values.iter().zip(&case.expected).find(wrong) {
             let about = gpu.summary();
@@ -64,13 +66,14 @@ fn convolution(gpu: &Gpu) -> Result<Case, GpuError> {
     let conv = Conv::new(1, 4, 4, (3, 8), 0);
     let is_inside = |i: usize| (1..5).contains(&(i / 6)) && (1..5).contains(&(i % 6));
     let x: Vec<[f32; 4]> = (0..36).map(|i| if is_inside(i) { [1.0, 1.0, 1.0, 0.0] } else { [0.0; 4] }).collect();
-    let weight = |o: usize| (o as f32 + 1.0) * if o % 2 == 0 { 1.0 } else { -1.0 };
+    let weight = |o: usize| (o as f32 + 1.0) * if o.is_multiple_of(2) { 1.0 } else { -1.0 };
     let weights: Vec<[f32; 4]> = (0..9 * 8).map(|i| [weight(i % 8), weight(i % 8), weight(i % 8), 0.0]).collect();
     let bias: Vec<f32> = (0..8).map(|o| o as f32).collect();
-    let output = gpu.buffer("self-test", conv.y_bytes())?;
+    let (input, output) = (gpu.quads("self-test", conv.x_bytes())?, gpu.quads("self-test", conv.y_bytes())?);
+    gpu.write_quads(&input, bytemuck::cast_slice(&x));
     let dispatch = conv.forward(
         gpu,
-        &gpu.buffer_with("self-test", &x)?,
+        &input,
         &gpu.buffer_with("self-test", &weights)?,
         &gpu.buffer_with("self-test", &bias)?,
         &output,
@@ -99,7 +102,13 @@ fn dense(gpu: &Gpu) -> Result<Case, GpuError> {
     )?;
     let value = |row: f32, o: f32| (row + 1.0) * (780.0 - 40.0 * o) + o;
     let expected = (0..24).map(|i| value((i / 8) as f32, (i % 8) as f32)).collect();
-    Ok(Case { name: "a dense layer", dispatches: dispatches.into(), output, expected, tolerance: 0.0 })
+    Ok(Case {
+        name: "a dense layer",
+        dispatches: dispatches.into(),
+        output: Quads::Buffer(output),
+        expected,
+        tolerance: 0.0,
+    })
 }
 
 /// Logits ln 1, ln 2, ln 4 have the probabilities 1/7, 2/7, 4/7; the gradient is less 1 at the label, over the two rows.
@@ -116,7 +125,7 @@ fn softmax(gpu: &Gpu) -> Result<Case, GpuError> {
     let output = gpu.buffer("self-test", softmax.bytes())?;
     let dispatch = softmax.train(gpu, &step, &outputs, &output)?;
     let expected = [-6.0, 2.0, 4.0, 0.0, 1.0, 2.0, -3.0, 0.0].map(|sevenths: f32| sevenths / 14.0).into();
-    Ok(Case { name: "softmax", dispatches: vec![dispatch], output, expected, tolerance: 1e-4 })
+    Ok(Case { name: "softmax", dispatches: vec![dispatch], output: Quads::Buffer(output), expected, tolerance: 1e-4 })
 }
 
 /// Σ over c of (c + i), with c below 1,000: 499,500 + 1,000·i.
@@ -125,7 +134,7 @@ fn sum(gpu: &Gpu) -> Result<Case, GpuError> {
     let output = gpu.buffer("self-test", 32)?;
     let dispatch = Reduce { chunks: 1000, quads: 2 }.sum(gpu, &gpu.buffer_with("self-test", &parts)?, &output)?;
     let expected = (0..8).map(|i| 499_500.0 + 1000.0 * i as f32).collect();
-    Ok(Case { name: "a sum", dispatches: vec![dispatch], output, expected, tolerance: 0.0 })
+    Ok(Case { name: "a sum", dispatches: vec![dispatch], output: Quads::Buffer(output), expected, tolerance: 0.0 })
 }
 
 /// The first step of Adam is as long as the learning rate, whatever the gradient.
@@ -142,5 +151,11 @@ fn first_step(gpu: &Gpu) -> Result<Case, GpuError> {
     };
     let dispatch = optimizer.step(gpu, Rule::Adam, &step, &parameter)?;
     let expected = vec![0.75, 1.25, 0.75, 1.25];
-    Ok(Case { name: "a step of Adam", dispatches: vec![dispatch], output, expected, tolerance: 1e-3 })
+    Ok(Case {
+        name: "a step of Adam",
+        dispatches: vec![dispatch],
+        output: Quads::Buffer(output),
+        expected,
+        tolerance: 1e-3,
+    })
 }
