@@ -1,9 +1,9 @@
 //! Names and texts out of files that others have made: what may name a class, what may reach a terminal.
 
 /// The text with every character replaced that could command a terminal or turn the reading direction: for names and
-/// texts out of files that others have made. Line breaks stay.
+/// texts out of files that others have made. Line breaks and tabs stay.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c != '\n' && commands_terminal(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if !matches!(c, '\n' | '\t') && commands_terminal(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Control characters, and Unicode's marks that reverse what follows.

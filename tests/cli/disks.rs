@@ -116,7 +116,7 @@ fn little_memory_costs_no_work() {
     train(root, "run", &["--epochs", "3", "--checkpoint-every", "2"]);
     let kept = std::fs::read(root.join("run/checkpoint.safetensors")).expect("read");
     let mut ended = 0;
-    for mebibytes in [60, 120, 200, 300, 420, 560, 700] {
+    for mebibytes in [200, 500, 700, 800, 900, 1000, 1200, 1600] {
         let script = format!(
             "ulimit -v {}; exec \"$glowworm\" train --no-report --resume run --epochs 6 --checkpoint-every 1000",
             mebibytes << 10
