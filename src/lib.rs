@@ -11,6 +11,7 @@
 //! - [`data`]: folders of pictures, decoding, resizing, and the set that the program draws itself.
 //! - [`training`]: pictures on the device, shuffling and augmentation, the loop, the optimisers' settings.
 //! - [`explain`]: expected gradients: which pixels speak for which class.
+//! - [`files`], [`names`]: for every layer: files written whole and read within bounds, names that others have made.
 //! - [`report`]: progress, a dashboard, TensorBoard's files, tables, curves, heatmaps, and the page that holds them all (its templates are in `templates/`).
 //!
 //! # A training step
