@@ -107,6 +107,8 @@ pub fn run_on(args: &TrainArgs, open: &dyn Fn() -> Result<Gpu, GpuError>) -> Res
         }
         // A run whose device was lost is a run that was interrupted: it is taken up in the same way.
         say.line(format_args!("note     {error}; it is opened again (loss {loss}, of {MOST_LOSSES} at most)"));
+        // What the lost one still holds may be what the next lacks.
+        drop(gpu);
         std::thread::sleep(Duration::from_secs(1));
         gpu = open().map_err(|e| CommandError::from(e).of_run(&run))?;
         prepared = take_up(args, &run, &gpu, output, &say)?;
