@@ -11,13 +11,14 @@ use super::mean_maps::{MeanMaps, sentence};
 use super::pictures::{Answered, TestPictures};
 use super::train::count_trained;
 use super::{CommandError, DeviceArgs, RunFolder, Settings, costs};
+use crate::data::check::{self, CheckReport, Severity};
 use crate::data::{self, DecodeOptions, Sample};
 use crate::explain::{Concentration, ExplainOptions, concentration};
 use crate::gpu::Gpu;
 use crate::model::{Layer, Target};
 use crate::names::printable;
 use crate::report::heatmap::{self, Colours, Figure, Panel, Row};
-use crate::report::page::{Chart, ClassMap, Diagram, Example, Fact, Page, Picture, place};
+use crate::report::page::{Chart, ClassMap, Diagram, Example, Fact, Finding, Page, Picture, leakage_in_words, place};
 use crate::report::{History, Output, largest, progress};
 use crate::training::OptimizerSettings;
 
@@ -111,6 +112,8 @@ pub(super) fn write(run: RunFolder, gpu: Gpu, wanted: &Wanted) -> Result<PathBuf
         }
         .to_owned(),
         charts: Chart::all(&history),
+        findings: asked.report.as_ref().map(findings),
+        leakage: asked.leakage().map(|leakage| leakage_in_words(&leakage)).unwrap_or_default(),
         diagram: Diagram::new(&evaluation.calibration),
         wrong: choice.wrong.iter().map(example).collect::<Result<_, _>>()?,
         right: classes
@@ -294,6 +297,20 @@ fn example(asked: &Answered, folder: &Path, index: usize, explained: &Explained)
         heatmaps: explained.heatmaps.get(&index).cloned().unwrap_or_default(),
         file,
     })
+}
+
+/// What the check of the pictures found, with some of the files.
+fn findings(report: &CheckReport) -> Vec<Finding> {
+    let finding = |found: &check::Finding| {
+        let lines = report.lines(found).into_iter().map(|line| printable(line.trim()));
+        Finding {
+            warning: found.severity == Severity::Warning,
+            text: printable(&found.text),
+            advice: found.advice.clone(),
+            examples: lines.skip(1 + usize::from(found.advice.is_some())).collect(),
+        }
+    };
+    report.findings.iter().map(finding).collect()
 }
 
 /// The mean maps on one scale of colours, and in words.

@@ -130,6 +130,12 @@ fn the_report_is_one_well_formed_page_with_the_right_figures() {
         assert!(adapter || everything.contains(part), "{part} is missing");
     }
 
+    // The test pictures are copies of training pictures: the check says so, and the page does.
+    let warning = elements(&page, "p", "warning").map(texts).next().unwrap_or_default();
+    assert!(warning.contains("10 of the 10 test pictures stand among the training pictures"), "{warning}");
+    let data = page.descendants().find(|n| n.attribute("id") == Some("data")).map(texts).unwrap_or_default();
+    assert!(data.contains("Warning:") && data.contains("= test/"), "{data}");
+
     // Made again it has the same words; best says so.
     let again = succeed(root, &["report", "run"]);
     assert!(again.contains("run/report.html") && std::fs::read_to_string(&path).expect("read") == text);

@@ -121,7 +121,7 @@ impl Chart {
                 NAMES.into_iter().zip((kind.values)(e)).filter_map(|(name, v)| Some((name, v?))).collect();
             let words: Vec<String> = found.iter().map(|(name, v)| format!("{name} {}", (kind.exact)(*v))).collect();
             Hit {
-                strip: (round(x(e.epoch as f64) - half), round(2.0 * half)),
+                strip: strip(x(e.epoch as f64), half),
                 x: x(e.epoch as f64),
                 dots: found.iter().filter(|(_, v)| v.is_finite()).map(|(name, v)| (*name, y(*v))).collect(),
                 text: format!("epoch {}: {}", e.epoch, words.join(", ")),
@@ -146,6 +146,12 @@ impl Chart {
             hits: epochs.iter().map(hit).collect(),
         }
     }
+}
+
+/// Left edge and width of what lies nearer to `x` than to the next epoch, and not far beyond the plot.
+fn strip(x: f64, half: f64) -> (f64, f64) {
+    let (left, right) = ((x - half).max(LEFT - 8.0), (x + half).min(RIGHT + 8.0));
+    (round(left), round(right - left))
 }
 
 /// Two decimals are more than a screen shows.

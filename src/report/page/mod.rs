@@ -18,7 +18,7 @@ use crate::files::write_atomically;
 pub use chart::Chart;
 pub use diagram::Diagram;
 pub use picture::Picture;
-pub use words::{how_little, place, reliability};
+pub use words::{how_little, leakage_in_words, place, reliability};
 
 /// A name and what it stands for.
 pub type Fact = (String, String);
@@ -51,6 +51,19 @@ pub struct ClassMap {
     pub outsized: bool,
 }
 
+/// Something that the check of the pictures has found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Whether it spoils the score.
+    pub warning: bool,
+    /// In a sentence.
+    pub text: String,
+    /// What to do.
+    pub advice: Option<String>,
+    /// Some of the files in question.
+    pub examples: Vec<String>,
+}
+
 /// What stands on the page.
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -65,6 +78,10 @@ pub struct Page {
     pub charts: Vec<Chart>,
     /// The epochs.
     pub history: History,
+    /// What the check of the pictures found; `None` if there was none.
+    pub findings: Option<Vec<Finding>>,
+    /// The scores on test pictures that were learnt from too, and on the others; none if none was.
+    pub leakage: Vec<String>,
     /// How probabilities and accuracy go together.
     pub diagram: Diagram,
     /// The most confidently wrong pictures, and how many were wrong in all.

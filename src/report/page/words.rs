@@ -1,7 +1,7 @@
 //! What the page says in sentences.
 
 use super::percent;
-use crate::report::{Calibration, Evaluation};
+use crate::report::{Calibration, Evaluation, Leakage};
 
 /// How little the number of test pictures says of the accuracy.
 pub fn how_little(evaluation: &Evaluation) -> Vec<String> {
@@ -36,6 +36,26 @@ pub fn how_little(evaluation: &Evaluation) -> Vec<String> {
         sentences.push(format!("There are no test pictures of the class {}: nothing is known of it.", class.class));
     }
     sentences
+}
+
+/// The scores on test pictures that were learnt from too, and on the others.
+pub fn leakage_in_words(Leakage { leaked, clean }: &Leakage) -> Vec<String> {
+    let score = |e: &Evaluation| {
+        let (low, high) = e.accuracy_interval;
+        format!("{} (95 % interval {} to {})", percent(e.accuracy), percent(low), percent(high))
+    };
+    let memory = format!(
+        "{} of the {} test pictures stand among the training pictures too. On those the network is right in {}, which measures \
+         memory.",
+        leaked.images,
+        leaked.images + clean.images,
+        score(leaked),
+    );
+    let skill = match clean.images {
+        0 => "There are no other test pictures, so nothing here measures skill.".to_owned(),
+        others => format!("On the {others} others, which it has never seen, it is right in {}.", score(clean)),
+    };
+    vec![memory, skill]
 }
 
 /// Whether the network's percentages can be believed.
