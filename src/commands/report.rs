@@ -346,16 +346,6 @@ fn whole(text: &str) -> String {
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).chain(['.']).collect()
 }
 
-/// A number with its thousands apart.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let group = |(i, digit): (usize, char)| {
-        let apart = i > 0 && (digits.len() - i).is_multiple_of(3);
-        apart.then_some('\u{202f}').into_iter().chain([digit])
-    };
-    digits.chars().enumerate().flat_map(group).collect()
-}
-
 /// The settings that matter most, in words.
 fn facts(asked: &Answered, settings: &Settings, history: &History, tested: usize) -> Vec<Fact> {
     let spec = &asked.metadata.network;
@@ -390,7 +380,7 @@ fn facts(asked: &Answered, settings: &Settings, history: &History, tested: usize
         ("batch size", settings.batch_size.to_string()),
         ("optimiser", format!("{optimizer}, learning rate {}", settings.learning_rate)),
         ("augmentation", if settings.augment { "flips and turns" } else { "none" }.to_owned()),
-        ("network", format!("{}; {} parameters", layers.collect::<Vec<_>>().join(", "), grouped(parameters))),
+        ("network", format!("{}; {} parameters", layers.collect::<Vec<_>>().join(", "), check::grouped(parameters))),
         ("seed", settings.seed.to_string()),
         ("version", format!("glowworm {}", settings.version)),
     ]

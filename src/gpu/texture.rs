@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Body, Buffer, Gpu, GpuError};
 
-/// Quads in a row of a texture; `texel` in shaders/conv/lanes.wgsl divides by it.
+/// Quads in a row of a texture. The shaders' `texel` divides by it, which tests/kernels/copy.rs and conv.rs would notice.
 const COLUMNS: u32 = 4096;
 
 /// A row of quads, four `f32` each, that one kernel writes and others read; quad i is the texel (i % 4096, i / 4096).

@@ -17,7 +17,7 @@ mod survey;
 use std::path::PathBuf;
 
 pub use look::{Look, Looked, look};
-pub use report::{CheckReport, ClassCount, Finding, Kind, Leaks, NamedFile, Pair, Severity};
+pub use report::{CheckReport, ClassCount, Finding, Kind, Leaks, NamedFile, Pair, Severity, grouped};
 pub use shortcuts::Shortcut;
 pub use survey::Survey;
 

@@ -146,8 +146,8 @@ pub struct CheckReport {
 /// Files and pairs that are named in a terminal.
 const EXAMPLES: usize = 3;
 
-/// `1,019`.
-pub(super) fn grouped(number: usize) -> String {
+/// A number with its thousands apart: `1,019`.
+pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
