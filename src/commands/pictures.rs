@@ -1,12 +1,13 @@
 //! What `predict`, `explain`, `evaluate` and `report` share: a run, pictures, and the network's answers on them.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Args;
 
 use super::{CommandError, DeviceArgs, RunFolder, Settings, findings};
 use crate::data::check::CheckReport;
-use crate::data::{self, DecodeOptions, OpenOptions, Pixels, Region, Sample};
+use crate::data::{self, DataError, DecodeOptions, Decoded, OpenOptions, Pixels, Region, Sample};
 use crate::explain::{Background, ExplainOptions, Explainer};
 use crate::gpu::Gpu;
 use crate::model::{Metadata, Network, Purpose, Target, Weights};
@@ -110,9 +111,19 @@ impl Answered {
         let gpu = args.device.open()?;
         let (height, width) = (metadata.network.height as usize, metadata.network.width as usize);
         let options = DecodeOptions { height, width, strict: args.strict, masks: masks.clone() };
-        let pixels = data::decode(&samples, &options, &|_| {})?;
+        let resized = AtomicUsize::new(0);
+        let count_resized = |_: usize, decoded: Result<&Decoded, &DataError>| {
+            let of_this_size =
+                |d: &Decoded| (d.picture.height() as usize, d.picture.width() as usize) == (height, width);
+            resized.fetch_add(usize::from(decoded.is_ok_and(|d| !of_this_size(d))), Ordering::Relaxed);
+        };
+        let pixels = data::decode_before(&samples, &options, &|_| {}, &count_resized)?;
         for (path, reason) in &pixels.skipped {
             eprintln!("{}", printable(&format!("skipped {}: {reason}", path.display())));
+        }
+        let (resized, all) = (resized.into_inner(), pixels.paths.len());
+        if resized > 0 {
+            eprintln!("note: {resized} of {all} pictures resized to {width} × {height}, as in training");
         }
         let probabilities = ask(&gpu, &weights, &metadata, pixels.bytes.clone(), 32)?;
         Ok(Answered { gpu, run, weights, metadata, masks, pixels, probabilities, report: None })

@@ -11,6 +11,8 @@ fn predict_draws_heatmaps_and_keeps_their_values() {
     let root = root.path();
     train(root, "run", &["--epochs", "1", "--background", "8"]);
     let fast = ["predict", "run", "set/test/light", "--samples", "16"];
+    let said = text(&glowworm(root, &["predict", "run", "set/test/light", "--no-shap"]).stderr);
+    assert!(said.contains("5 of 5 pictures resized to 16 × 16"), "{said}");
     let printed = succeed(root, &[&fast[..], &["--out", "maps"]].concat());
     assert_eq!(printed.lines().filter(|l| l.starts_with("heatmap")).count(), 5, "{printed}");
     let map = image::open(root.join("maps/test 2é_shap.png")).expect("a picture").to_rgb8();
