@@ -14,7 +14,7 @@ pub mod reduce;
 pub mod relu;
 pub mod softmax;
 
-use crate::gpu::{Bindable, GpuError, uniform_struct};
+use crate::gpu::{Bindable, GpuError, Quads, Source, uniform_struct};
 
 /// Bytes of a quad: four `f32` channels.
 pub const QUAD: u64 = 16;
@@ -36,6 +36,46 @@ uniform_struct! {
         whole: u32,
     }
 }
+
+/// A family whose kernels reach [`Quads`] in either kind of memory: one text behind two sets of accessors.
+#[derive(Clone, Copy)]
+struct QuadsSource {
+    buffers: Source,
+    textures: Source,
+}
+
+impl QuadsSource {
+    /// The source for memory of this kind; all that a kernel binds is of the same.
+    fn of(&self, quads: &Quads) -> Source {
+        match quads {
+            Quads::Buffer(_) => self.buffers,
+            Quads::Texture(_) => self.textures,
+        }
+    }
+}
+
+/// The [`QuadsSource`] of a shader, by its path below `shaders/`.
+macro_rules! quads_source {
+    ($path:literal) => {
+        $crate::kernels::QuadsSource {
+            buffers: $crate::gpu::Source {
+                name: concat!($path, " (buffers)"),
+                parts: &[
+                    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/quads/buffers.wgsl")),
+                    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)),
+                ],
+            },
+            textures: $crate::gpu::Source {
+                name: concat!($path, " (textures)"),
+                parts: &[
+                    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/quads/textures.wgsl")),
+                    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)),
+                ],
+            },
+        }
+    };
+}
+use quads_source;
 
 /// Memory, by its name in the shader, and the bytes that a kernel will reach.
 type Needs<'a> = (&'a str, &'a dyn Bindable, u64);
