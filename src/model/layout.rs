@@ -3,12 +3,22 @@
 /// A parameter's kind and sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// Keras `[3, 3, inputs, outputs]`; device `[inputs/4, 9, outputs]` quads of inputs, outputs padded to quads.
+    /// Keras `[kernel, kernel, inputs, outputs]`; device `[inputs/4, kernel², outputs]` quads of inputs, outputs padded to
+    /// quads.
     Convolution {
-        /// Input channels.
+        /// Side of the kernel, in pixels.
+        kernel: u32,
+        /// Input channels that an output channel sees: those of its group.
         inputs: u32,
-        /// Output channels.
+        /// Output channels, of all groups.
         outputs: u32,
+    },
+    /// A kernel a channel: Keras `[kernel, kernel, channels, 1]`; device `[kernel², channels]`, channels padded to quads.
+    Depthwise {
+        /// Side of the kernel, in pixels.
+        kernel: u32,
+        /// Channels.
+        channels: u32,
     },
     /// Keras `[area*channels, outputs]` with rows in height, width, channel order; device rows in channel/4, height,
     /// width, channel%4 order, that of the activations, and outputs padded to quads.
@@ -31,11 +41,19 @@ fn padded(n: u32) -> usize {
     n.next_multiple_of(4) as usize
 }
 
+/// Taps of a kernel of this side.
+fn taps(kernel: u32) -> usize {
+    kernel as usize * kernel as usize
+}
+
 impl Layout {
     /// The shape in Keras's order.
     pub fn shape(&self) -> Vec<usize> {
         match *self {
-            Layout::Convolution { inputs, outputs } => vec![3, 3, inputs as usize, outputs as usize],
+            Layout::Convolution { kernel, inputs, outputs } => {
+                [kernel, kernel, inputs, outputs].map(|n| n as usize).to_vec()
+            }
+            Layout::Depthwise { kernel, channels } => [kernel, kernel, channels, 1].map(|n| n as usize).to_vec(),
             Layout::Dense { area, channels, outputs } => vec![area as usize * channels as usize, outputs as usize],
             Layout::Bias { outputs } => vec![outputs as usize],
         }
@@ -54,7 +72,8 @@ impl Layout {
     /// `f32`s on the device, with padding.
     pub fn device_len(&self) -> usize {
         match *self {
-            Layout::Convolution { inputs, outputs } => padded(inputs) * 9 * padded(outputs),
+            Layout::Convolution { kernel, inputs, outputs } => padded(inputs) * taps(kernel) * padded(outputs),
+            Layout::Depthwise { kernel, channels } => taps(kernel) * padded(channels),
             Layout::Dense { area, channels, outputs } => area as usize * padded(channels) * padded(outputs),
             Layout::Bias { outputs } => padded(outputs),
         }
@@ -63,7 +82,10 @@ impl Layout {
     /// Inputs and outputs that a weight joins, the fans of Glorot's rule; `None` for a bias.
     pub fn fans(&self) -> Option<(usize, usize)> {
         match *self {
-            Layout::Convolution { inputs, outputs } => Some((9 * inputs as usize, 9 * outputs as usize)),
+            Layout::Convolution { kernel, inputs, outputs } => {
+                Some((taps(kernel) * inputs as usize, taps(kernel) * outputs as usize))
+            }
+            Layout::Depthwise { kernel, .. } => Some((taps(kernel), taps(kernel))),
             Layout::Dense { area, channels, outputs } => Some((area as usize * channels as usize, outputs as usize)),
             Layout::Bias { .. } => None,
         }
@@ -72,14 +94,19 @@ impl Layout {
     /// Calls `pair(Keras's index, the device's index)` for every weight.
     fn each(&self, mut pair: impl FnMut(usize, usize)) {
         match *self {
-            Layout::Convolution { inputs, outputs } => {
-                let (inputs, outputs, pitch) = (inputs as usize, outputs as usize, padded(outputs));
-                for tap in 0..9 {
+            Layout::Convolution { kernel, inputs, outputs } => {
+                let (taps, inputs, outputs, pitch) = (taps(kernel), inputs as usize, outputs as usize, padded(outputs));
+                for tap in 0..taps {
                     for i in 0..inputs {
                         for o in 0..outputs {
-                            pair((tap * inputs + i) * outputs + o, ((i / 4 * 9 + tap) * pitch + o) * 4 + i % 4);
+                            pair((tap * inputs + i) * outputs + o, ((i / 4 * taps + tap) * pitch + o) * 4 + i % 4);
                         }
                     }
+                }
+            }
+            Layout::Depthwise { kernel, channels } => {
+                for tap in 0..taps(kernel) {
+                    (0..channels as usize).for_each(|c| pair(tap * channels as usize + c, tap * padded(channels) + c));
                 }
             }
             Layout::Dense { area, channels, outputs } => {
@@ -120,7 +147,9 @@ mod tests {
     #[test]
     fn packing_and_unpacking_are_inverse_and_padding_is_zero() {
         for layout in [
-            Layout::Convolution { inputs: 3, outputs: 6 },
+            Layout::Convolution { kernel: 3, inputs: 3, outputs: 6 },
+            Layout::Convolution { kernel: 1, inputs: 8, outputs: 5 },
+            Layout::Depthwise { kernel: 5, channels: 6 },
             Layout::Dense { area: 6, channels: 5, outputs: 3 },
             Layout::Dense { area: 1, channels: 7, outputs: 4 },
             Layout::Bias { outputs: 3 },

@@ -163,7 +163,7 @@ impl NetworkSpec {
             match layer {
                 Layer::ConvReluPool { filters } => {
                     convolutions += 1;
-                    let kernel = Layout::Convolution { inputs: channels, outputs: *filters };
+                    let kernel = Layout::Convolution { kernel: 3, inputs: channels, outputs: *filters };
                     all.push(ParameterSpec { name: format!("conv{convolutions}.kernel"), layout: kernel });
                     let bias = Layout::Bias { outputs: *filters };
                     all.push(ParameterSpec { name: format!("conv{convolutions}.bias"), layout: bias });

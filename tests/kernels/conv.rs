@@ -74,7 +74,7 @@ impl Problem {
     }
 
     fn layout(&self) -> Layout {
-        Layout::Convolution { inputs: self.inputs as u32, outputs: self.outputs as u32 }
+        Layout::Convolution { kernel: 3, inputs: self.inputs as u32, outputs: self.outputs as u32 }
     }
 }
 
