@@ -39,11 +39,13 @@ uniform_struct! {
 
 /// A family whose kernels reach [`Quads`] in either kind of memory: one text behind two sets of accessors.
 #[derive(Clone, Copy)]
+#[allow(dead_code, reason = "the families that use it are to come")]
 struct QuadsSource {
     buffers: Source,
     textures: Source,
 }
 
+#[allow(dead_code, reason = "the families that use it are to come")]
 impl QuadsSource {
     /// The source for memory of this kind; all that a kernel binds is of the same.
     fn of(&self, quads: &Quads) -> Source {
@@ -55,6 +57,7 @@ impl QuadsSource {
 }
 
 /// The [`QuadsSource`] of a shader, by its path below `shaders/`.
+#[allow(unused_macros, reason = "the families that use it are to come")]
 macro_rules! quads_source {
     ($path:literal) => {
         $crate::kernels::QuadsSource {
@@ -75,6 +78,7 @@ macro_rules! quads_source {
         }
     };
 }
+#[allow(unused_imports, reason = "the families that use it are to come")]
 use quads_source;
 
 /// Memory, by its name in the shader, and the bytes that a kernel will reach.
