@@ -13,8 +13,8 @@ use super::{Epoch, History, ReportError, write_png};
 const SIZE: (u32, u32) = (1500, 640);
 
 /// Blue and orange of Okabe and Ito's palette: told apart with any kind of colour vision.
-const TRAIN: RGBColor = RGBColor(0, 114, 178);
-const TEST: RGBColor = RGBColor(213, 94, 0);
+pub(super) const TRAIN: RGBColor = RGBColor(0, 114, 178);
+pub(super) const TEST: RGBColor = RGBColor(213, 94, 0);
 
 /// A step between ticks from 1, 2, 5, 10, … that gives at most `most` of them.
 pub(super) fn tick_step(range: f64, most: f64) -> f64 {
@@ -119,10 +119,10 @@ fn draw_panel(area: &Area, history: &History, panel: &Panel) -> Result<(), Faile
 }
 
 /// A linear axis with a tick at every multiple of `step`.
-struct Axis {
-    from: f64,
-    to: f64,
-    step: f64,
+pub(super) struct Axis {
+    pub from: f64,
+    pub to: f64,
+    pub step: f64,
 }
 
 impl Ranged for Axis {

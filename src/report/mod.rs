@@ -12,6 +12,8 @@ mod metrics;
 mod observer;
 pub mod page;
 pub mod progress;
+pub mod rate_curve;
+mod rate_test;
 mod statistics;
 mod tensorboard;
 
@@ -21,5 +23,6 @@ pub use leakage::Leakage;
 pub use metrics::{ClassMetrics, Evaluation, largest};
 pub use observer::{EpochEnd, Mistake, Moment, Observer};
 pub use progress::{EpochProgress, Output};
+pub use rate_test::{Descent, RateStep, RateTest};
 pub use statistics::{Bin, Calibration, Interval, wilson};
 pub use tensorboard::TensorBoard;

@@ -4,6 +4,7 @@ mod checks;
 mod disks;
 mod explanations;
 mod interruptions;
+mod learning_rates;
 // Windows allows no such names of files.
 #[cfg(unix)]
 mod report;

@@ -1,6 +1,7 @@
 //! `glowworm train`: from a folder of pictures to a run folder, or on with a run that was interrupted.
 
 mod epochs;
+mod find_rate;
 mod ledger;
 mod options;
 mod prepare;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use epochs::{Course, Keeper, history_of, train_epochs};
 pub(super) use ledger::count_trained;
 pub use options::{OptimizerName, TrainArgs};
-use prepare::{Prepared, start, take_up};
+use prepare::{Prepared, prepare, start, take_up};
 
 use super::costs::Costs;
 use super::{CommandError, RunFolder, report};
@@ -77,6 +78,10 @@ pub fn run_on(args: &TrainArgs, open: &dyn Fn() -> Result<Gpu, GpuError>) -> Res
     // The adapter comes first: without one, nothing else is worth the user's time.
     let mut gpu = open()?;
     say.line(format_args!("adapter  {} ({}, {})", gpu.summary().name, gpu.summary().kind, gpu.summary().backend));
+    if args.find_lr {
+        let prepared = prepare(args, &gpu, output, &say)?;
+        return find_rate::run(&Asked { args, output, say: &say, stop: stop_on_interrupt() }, &gpu, prepared);
+    }
     let (run, _lock, mut prepared) = match &args.resume {
         Some(path) => {
             let run = RunFolder::open_unfinished(path)?;

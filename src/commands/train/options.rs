@@ -123,6 +123,10 @@ pub struct TrainArgs {
     /// How often to write a checkpoint that --resume goes on from: every so many steps (500), or seconds (30s)
     #[arg(long, value_name = "STEPS|SECONDSs", default_value = "30s")]
     pub(super) checkpoint_every: Every,
+    /// Train for 150 steps while the learning rate grows from 1e-6 to 1, and draw the loss against it (lr.png, lr.csv): the
+    /// rates that it suggests are printed, and nothing else is kept
+    #[arg(long, conflicts_with_all = ["resume", "learning_rate", "epochs", "tui", "tensorboard", "open"])]
+    pub(super) find_lr: bool,
     /// Watch the training on the whole terminal: curves, throughput, time left, what was answered wrong
     #[arg(long, conflicts_with = "quiet")]
     pub(super) tui: bool,

@@ -76,13 +76,8 @@ impl Prepared {
     }
 }
 
-/// A new run: its folder, with all that does not change in training; the settings last.
-pub(super) fn start(
-    args: &TrainArgs,
-    gpu: &Gpu,
-    output: Output,
-    say: &Say,
-) -> Result<(RunFolder, RunLock, Prepared), CommandError> {
+/// What a new run begins with; nothing is written yet.
+pub(super) fn prepare(args: &TrainArgs, gpu: &Gpu, output: Output, say: &Say) -> Result<Prepared, CommandError> {
     let folder = match &args.data {
         Some(folder) => folder.clone(),
         None => drawn_set(output, say)?,
@@ -96,7 +91,17 @@ pub(super) fn start(
     }
     let settings = args.settings(folder, gpu, dataset.classes.len() as u32)?;
     let screening = Screening { strict: args.strict, check: !args.no_check, exclude_leaks: args.exclude_leaks };
-    let prepared = Prepared::new(settings, dataset, (screening, excluded), gpu, args, output, say)?;
+    Prepared::new(settings, dataset, (screening, excluded), gpu, args, output, say)
+}
+
+/// A new run: its folder, with all that does not change in training; the settings last.
+pub(super) fn start(
+    args: &TrainArgs,
+    gpu: &Gpu,
+    output: Output,
+    say: &Say,
+) -> Result<(RunFolder, RunLock, Prepared), CommandError> {
+    let prepared = prepare(args, gpu, output, say)?;
     let (run, lock) = RunFolder::create(args.out.as_deref(), &run_folder::name_of(&prepared.settings.data))?;
     keep(&run, prepared.report.as_ref(), &prepared.excluded, say)?;
     prepared.ledger().write(&run)?;
