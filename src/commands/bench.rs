@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{CommandError, DeviceArgs};
-use crate::gpu::{Gpu, Plan};
+use crate::gpu::{Gpu, Plan, Work};
 use crate::kernels::augment::Sample;
 use crate::kernels::explain::Point;
 use crate::model::{Network, NetworkSpec, Purpose, StepSettings, Target, Weights, fit, fitting_points};
@@ -43,9 +43,27 @@ struct Timed {
     images: u32,
     /// Median seconds of the plan, from submission to the end.
     seconds: f64,
-    /// Each dispatch alone, in order: label and median seconds. Alone they pay for a submission each, so that small ones
-    /// add up to more than the whole.
-    kernels: Vec<(String, f64)>,
+    /// Each dispatch, in order.
+    kernels: Vec<Kernel>,
+}
+
+/// A dispatch, or all those of one kernel.
+#[derive(Clone)]
+struct Kernel {
+    label: String,
+    count: usize,
+    /// Median seconds: between timestamps where the device has them. Else alone, where each pays for a submission, so that
+    /// small ones add up to more than the whole.
+    seconds: f64,
+    work: Work,
+}
+
+impl Kernel {
+    /// Thousands of millions of floating-point operations, and of bytes, a second.
+    fn rates(&self) -> (f64, f64) {
+        let rate = |count: u64| count as f64 / self.seconds / 1e9;
+        (rate(2 * self.work.multiply_adds), rate(self.work.bytes))
+    }
 }
 
 fn median(gpu: &Gpu, plan: &Plan, repeats: u32) -> Result<f64, CommandError> {
@@ -60,16 +78,37 @@ fn median(gpu: &Gpu, plan: &Plan, repeats: u32) -> Result<f64, CommandError> {
     Ok(times[times.len() / 2])
 }
 
+/// Median seconds of each dispatch.
+fn each(gpu: &Gpu, plan: &Plan, repeats: u32) -> Result<Vec<f64>, CommandError> {
+    let mut times = vec![Vec::new(); plan.dispatches().len()];
+    for _ in 0..repeats {
+        let Some(seconds) = plan.time(gpu)? else { break };
+        times.iter_mut().zip(seconds).for_each(|(times, seconds)| times.push(seconds));
+    }
+    let medians = plan.dispatches().iter().zip(times).map(|(dispatch, mut times)| {
+        if times.is_empty() {
+            let mut alone = Plan::new();
+            alone.push(dispatch.clone());
+            return median(gpu, &alone, repeats);
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(times[times.len() / 2])
+    });
+    medians.collect()
+}
+
 fn time(args: &BenchArgs, gpu: &Gpu, name: &'static str, images: u32, plan: &Plan) -> Result<Timed, CommandError> {
     // The first runs compile shaders and touch memory.
     median(gpu, plan, 2)?;
     let seconds = median(gpu, plan, args.repeats)?;
-    let mut kernels = Vec::new();
-    for dispatch in plan.dispatches().iter().filter(|_| !args.steps_only) {
-        let mut alone = Plan::new();
-        alone.push(dispatch.clone());
-        kernels.push((dispatch.label().to_owned(), median(gpu, &alone, args.repeats)?));
-    }
+    let seconds_of = if args.steps_only { Vec::new() } else { each(gpu, plan, args.repeats)? };
+    let kernels = plan.dispatches().iter().zip(seconds_of).map(|(dispatch, seconds)| Kernel {
+        label: dispatch.label().to_owned(),
+        count: 1,
+        seconds,
+        work: dispatch.work(),
+    });
+    let kernels = kernels.collect();
     Ok(Timed { name, images, seconds, kernels })
 }
 
@@ -79,15 +118,19 @@ fn noise(count: usize) -> Vec<u8> {
 }
 
 /// Times of the same kernel added up, in the order of their first places; layers and chunks of a batch repeat them.
-fn merged(kernels: &[(String, f64)]) -> Vec<(String, f64)> {
-    let mut all: Vec<(String, usize, f64)> = Vec::new();
-    for (label, seconds) in kernels {
-        match all.iter_mut().find(|(name, ..)| name == label) {
-            Some((_, count, sum)) => (*count, *sum) = (*count + 1, *sum + seconds),
-            None => all.push((label.clone(), 1, *seconds)),
+fn merged(kernels: &[Kernel]) -> Vec<Kernel> {
+    let mut all: Vec<Kernel> = Vec::new();
+    for kernel in kernels {
+        match all.iter_mut().find(|other| other.label == kernel.label) {
+            Some(sum) => {
+                (sum.count, sum.seconds) = (sum.count + 1, sum.seconds + kernel.seconds);
+                sum.work.multiply_adds += kernel.work.multiply_adds;
+                sum.work.bytes += kernel.work.bytes;
+            }
+            None => all.push(kernel.clone()),
         }
     }
-    all.into_iter().map(|(label, count, sum)| (format!("{label} x {count}"), sum)).collect()
+    all
 }
 
 fn steps(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec) -> Result<Vec<Timed>, CommandError> {
@@ -137,7 +180,9 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     let adapter = gpu.summary();
     if args.json {
         let plans = all.iter().map(|t| {
-            let kernels = t.kernels.iter().map(|(label, seconds)| json!({ "kernel": label, "seconds": seconds }));
+            let kernels = t.kernels.iter().map(|k| {
+                json!({ "kernel": k.label, "seconds": k.seconds, "multiply_adds": k.work.multiply_adds, "bytes": k.work.bytes })
+            });
             json!({ "plan": t.name, "images": t.images, "seconds": t.seconds, "kernels": kernels.collect::<Vec<_>>() })
         });
         let plans: Vec<_> = plans.collect();
@@ -146,7 +191,12 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
         println!("{about:#}");
         return Ok(());
     }
-    println!("{}, driver {}; median of {}\n", adapter.name, adapter.driver, args.repeats);
+    println!("{}, driver {}; median of {}", adapter.name, adapter.driver, args.repeats);
+    if !args.steps_only {
+        let clock = if gpu.has_timestamps() { "the device's clock, one after another" } else { "each alone" };
+        println!("Kernels by {clock}; operations and bytes as the direct sums need them, counted once");
+    }
+    println!();
     for timed in &all {
         println!(
             "{} of {} at {side} × {side}, {} classes: {:.2} ms, {:.0} a second",
@@ -161,13 +211,18 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
             continue;
         }
         let kernels = merged(&timed.kernels);
-        let total: f64 = timed.kernels.iter().map(|(_, seconds)| seconds).sum();
-        let small = kernels.iter().filter(|(_, seconds)| *seconds < 0.01 * total);
-        let (count, rest) = small.fold((0, 0.0), |(count, sum), (_, seconds)| (count + 1, sum + seconds));
-        for (label, seconds) in kernels.iter().filter(|(_, seconds)| *seconds >= 0.01 * total) {
-            println!("    {label:44} {:9.2} ms {:5.1} %", 1e3 * seconds, 100.0 * seconds / total);
+        let total: f64 = kernels.iter().map(|kernel| kernel.seconds).sum();
+        println!("    {:44} {:>12} {:>7} {:>9} {:>7}", "", "ms", "%", "GFLOP/s", "GB/s");
+        for kernel in kernels.iter().filter(|kernel| kernel.seconds >= 0.01 * total) {
+            let (operations, bytes) = kernel.rates();
+            let operations = if kernel.work.multiply_adds > 0 { format!("{operations:.1}") } else { String::new() };
+            let label = format!("{} × {}", kernel.label, kernel.count);
+            let (milliseconds, share) = (1e3 * kernel.seconds, 100.0 * kernel.seconds / total);
+            println!("    {label:44} {milliseconds:12.2} {share:7.1} {operations:>9} {bytes:7.1}");
         }
-        println!("    {:44} {:9.2} ms {:5.1} %\n", format!("{count} smaller ones"), 1e3 * rest, 100.0 * rest / total);
+        let small = kernels.iter().filter(|kernel| kernel.seconds < 0.01 * total);
+        let (count, rest) = small.fold((0, 0.0), |(count, sum), kernel| (count + 1, sum + kernel.seconds));
+        println!("    {:44} {:12.2} {:7.1}\n", format!("{count} smaller ones"), 1e3 * rest, 100.0 * rest / total);
     }
     Ok(())
 }

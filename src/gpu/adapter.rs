@@ -158,7 +158,7 @@ impl Gpu {
 
     fn from_adapter(adapter: &wgpu::Adapter) -> Result<Gpu, GpuError> {
         let summary = summarize(adapter);
-        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        let features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY);
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("glowworm"),
             required_features: features,

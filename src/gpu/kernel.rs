@@ -1,6 +1,6 @@
 //! One entry point of a shader, compiled, and bound to memory by name.
 
-use super::{Bound, Dispatch, Gpu, GpuError, Reflection, UniformStruct, reflect};
+use super::{Bound, Dispatch, Gpu, GpuError, Reflection, UniformStruct, Work, reflect};
 
 /// The WGSL of a kernel family: the texts are joined in order, so that two bodies can share what they have in common.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +132,8 @@ impl Kernel {
             entries: &entries,
         });
         gpu.check_fault()?;
-        Ok(Dispatch { label: self.label.clone(), pipeline: self.pipeline.clone(), group, groups })
+        let bytes = memory.iter().map(|(_, memory)| memory.bytes()).sum();
+        let work = Work { multiply_adds: 0, bytes };
+        Ok(Dispatch { label: self.label.clone(), pipeline: self.pipeline.clone(), group, groups, work })
     }
 }

@@ -11,12 +11,13 @@ mod plan;
 mod readback;
 mod reflection;
 mod texture;
+mod timing;
 
 pub use adapter::{AdapterSummary, Body, Gpu, adapters};
 pub use buffer::{Buffer, UniformStruct};
 pub use error::GpuError;
 pub use kernel::{Kernel, Source};
-pub use plan::{Dispatch, Plan, linear_grid};
+pub use plan::{Dispatch, Plan, Work, linear_grid};
 pub use readback::Readback;
 pub use reflection::{Binding, Reflection, reflect};
 pub use texture::{Bindable, Bound, Quads, Texture};

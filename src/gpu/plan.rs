@@ -9,12 +9,46 @@ pub struct Dispatch {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group: wgpu::BindGroup,
     pub(super) groups: [u32; 3],
+    pub(super) work: Work,
+}
+
+/// The work of a dispatch, counted from its shapes: what the mathematics asks for, not what a kernel does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Multiplications with additions: two floating-point operations each. None are counted where memory is all that
+    /// matters.
+    pub multiply_adds: u64,
+    /// Bytes that must be read or written at least once.
+    pub bytes: u64,
 }
 
 impl Dispatch {
     /// `file:entry point`.
     pub fn label(&self) -> &str {
         &self.label
+    }
+
+    /// The work: by itself, that of touching all memory that is bound once.
+    pub fn work(&self) -> Work {
+        self.work
+    }
+
+    /// The same with so many multiply-adds.
+    pub fn with_multiply_adds(mut self, count: u64) -> Dispatch {
+        self.work.multiply_adds = count;
+        self
+    }
+
+    /// The same with so many bytes, where a dispatch touches a part of what it binds.
+    pub fn with_bytes(mut self, bytes: u64) -> Dispatch {
+        self.work.bytes = bytes;
+        self
+    }
+
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(self.groups[0], self.groups[1], self.groups[2]);
     }
 }
 
@@ -54,11 +88,7 @@ impl Plan {
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for dispatch in &self.dispatches {
-                pass.set_pipeline(&dispatch.pipeline);
-                pass.set_bind_group(0, &dispatch.group, &[]);
-                pass.dispatch_workgroups(dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
-            }
+            self.dispatches.iter().for_each(|dispatch| dispatch.encode(&mut pass));
         }
         for readback in readbacks.iter_mut() {
             readback.copy(gpu, &mut encoder)?;

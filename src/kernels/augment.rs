@@ -78,6 +78,8 @@ impl Augment {
         check_sizes("augment", &[("samples", samples, u64::from(self.rows) * size), ("x", x, self.x_bytes())])?;
         let items = u64::from(self.rows) * u64::from(self.height) * u64::from(self.width);
         let buffers: [Bound; _] = [("pixels", pixels), ("samples", samples), ("x", x)];
-        gpu.kernel(SOURCE, "gather")?.bind(gpu, ("augment", self), &buffers, linear_grid(items, 64))
+        let dispatch = gpu.kernel(SOURCE, "gather")?.bind(gpu, ("augment", self), &buffers, linear_grid(items, 64))?;
+        // A picture's bytes are read, its quads are written.
+        Ok(dispatch.with_bytes(items * 4 + self.x_bytes()))
     }
 }

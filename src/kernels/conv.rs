@@ -126,6 +126,13 @@ impl Conv {
         self.out_quads * QUAD as u32
     }
 
+    /// Multiply-adds of the convolution of so many planes, with the padding of channels, as a direct sum does them: a kernel
+    /// that needs fewer is ahead of its count.
+    fn multiply_adds(&self, planes: u32) -> u64 {
+        let channels = u64::from(self.in_quads) * 4 * u64::from(self.out_quads) * 4;
+        u64::from(planes) * u64::from(self.height) * u64::from(self.width) * 9 * channels
+    }
+
     /// y and code from x.
     ///
     /// # Errors
@@ -156,12 +163,13 @@ impl Conv {
                 [x, y, blocks]
             }
         };
-        gpu.kernel(source(gpu), "forward")?.bind(
+        let dispatch = gpu.kernel(source(gpu), "forward")?.bind(
             gpu,
             ("conv", self),
             &[("x", x), ("weights", weights), ("bias", bias), ("y", y), ("code", code)],
             groups,
-        )
+        )?;
+        Ok(dispatch.with_multiply_adds(self.multiply_adds(self.images)))
     }
 
     /// d_x from d_y: the transpose of the convolution, over the pixels that won their pool.
@@ -199,12 +207,13 @@ impl Conv {
                 [x, y, blocks]
             }
         };
-        gpu.kernel(source(gpu), entry)?.bind(
+        let dispatch = gpu.kernel(source(gpu), entry)?.bind(
             gpu,
             ("conv", self),
             &[("d_y", d_y), ("won", code), ("weights", weights), ("d_x", d_x)],
             groups,
-        )
+        )?;
+        Ok(dispatch.with_multiply_adds(self.multiply_adds(self.rows)))
     }
 
     /// The gradients of weights and bias, summed in chunks: `d_weights` holds [`Conv::chunks`] times the weights and
@@ -234,12 +243,13 @@ impl Conv {
             Body::Tiles => [self.in_quads, self.chunks.div_ceil(8), self.out_quads.div_ceil(8)],
             Body::Lanes => [self.in_quads, self.out_quads.div_ceil(8), self.chunks],
         };
-        gpu.kernel(source(gpu), "backward_weights")?.bind(
+        let dispatch = gpu.kernel(source(gpu), "backward_weights")?.bind(
             gpu,
             ("conv", self),
             &[("x", x), ("d_y", d_y), ("won", code), ("d_weights", d_weights), ("d_bias", d_bias)],
             groups,
-        )
+        )?;
+        Ok(dispatch.with_multiply_adds(self.multiply_adds(self.images)))
     }
 }
 

@@ -74,6 +74,11 @@ impl Dense {
         self.y_bytes() * u64::from(self.slices)
     }
 
+    /// Multiply-adds of one product of all rows with the weights, with the padding of channels.
+    fn multiply_adds(&self) -> u64 {
+        u64::from(self.rows) * u64::from(self.in_quads) * 4 * u64::from(self.out_quads) * 4
+    }
+
     /// y from x, in two dispatches: the slices of the sum, then their total with bias and ReLU.
     ///
     /// # Errors
@@ -105,6 +110,7 @@ impl Dense {
             &[("x", x), ("weights", weights), ("partial", partial)],
             [columns, self.rows.div_ceil(32), self.slices],
         )?;
+        let slices = slices.with_multiply_adds(self.multiply_adds());
         let finish = gpu.kernel(source(gpu), "finish")?.bind(
             gpu,
             ("dense", self),
@@ -122,12 +128,13 @@ impl Dense {
         let needs =
             [("d_y", d_y, self.y_bytes()), ("weights", weights, self.weights_bytes()), ("d_x", d_x, self.x_bytes())];
         check_sizes("dense backward_data", &needs)?;
-        gpu.kernel(source(gpu), "backward_data")?.bind(
+        let dispatch = gpu.kernel(source(gpu), "backward_data")?.bind(
             gpu,
             ("dense", self),
             &[("d_y", d_y), ("weights", weights), ("d_x", d_x)],
             [self.in_quads.div_ceil(8), self.rows.div_ceil(32), 1],
-        )
+        )?;
+        Ok(dispatch.with_multiply_adds(self.multiply_adds()))
     }
 
     /// The gradients of weights and bias from x and d_y (before the ReLU).
@@ -165,6 +172,6 @@ impl Dense {
             &[("d_y", d_y), ("d_bias", d_bias)],
             linear_grid(u64::from(self.out_quads), 64),
         )?;
-        Ok([weights, bias])
+        Ok([weights.with_multiply_adds(self.multiply_adds()), bias])
     }
 }

@@ -50,6 +50,11 @@ impl Winograd {
         of(self.0.in_quads).max(of(self.0.out_quads))
     }
 
+    /// Bytes of the transformed tiles of a chunk of planes.
+    fn chunk_bytes(&self, chunk: &Conv, quads: u32) -> u64 {
+        36 * u64::from(quads) * u64::from(chunk.count) * u64::from(self.tiles_of_plane()) * QUAD
+    }
+
     /// Bytes of the transformed weights, in either direction: blocks of 16 channels.
     pub fn filters_bytes(&self) -> u64 {
         let of = |from: u32, into: u32| 36 * u64::from(from) * u64::from((into * 4).next_multiple_of(16)) * QUAD;
@@ -123,9 +128,17 @@ impl Winograd {
             let product = [conv.out_quads.div_ceil(4), product[0], product[1]];
             let outputs: [Bound; 5] =
                 [("transformed", tiles), ("filters", filters), ("bias", bias), ("y", y), ("code", code)];
+            let tiles_bytes = self.chunk_bytes(chunk, conv.in_quads);
+            let read = conv.x_bytes() / u64::from(conv.images) * u64::from(chunk.count);
+            let written = (conv.y_bytes() + conv.code_bytes()) / u64::from(conv.images) * u64::from(chunk.count);
+            let transform =
+                gpu.kernel(SOURCE, "transform_x")?.bind(gpu, ("conv", chunk), &[("x", x), ("v", tiles)], transform)?;
+            let product = gpu.kernel(SOURCE, "forward")?.bind(gpu, ("conv", chunk), &outputs, product)?;
             Ok([
-                gpu.kernel(SOURCE, "transform_x")?.bind(gpu, ("conv", chunk), &[("x", x), ("v", tiles)], transform)?,
-                gpu.kernel(SOURCE, "forward")?.bind(gpu, ("conv", chunk), &outputs, product)?,
+                transform.with_bytes(read + tiles_bytes),
+                product
+                    .with_bytes(tiles_bytes + self.filters_bytes() + written)
+                    .with_multiply_adds(conv.multiply_adds(chunk.count)),
             ])
         })?);
         Ok(list)
@@ -160,9 +173,15 @@ impl Winograd {
             let product = [conv.in_quads.div_ceil(4), product[0], product[1]];
             let inputs: [Bound; 3] = [("d_y", d_y), ("won", code), ("v", tiles)];
             let outputs: [Bound; 3] = [("transformed", tiles), ("filters", filters), ("d_x", d_x)];
+            let tiles_bytes = self.chunk_bytes(chunk, conv.out_quads);
+            let share = |bytes: u64| bytes / u64::from(conv.rows) * u64::from(chunk.count);
+            let transform = gpu.kernel(SOURCE, "transform_gradient")?.bind(gpu, ("conv", chunk), &inputs, transform)?;
+            let product = gpu.kernel(SOURCE, "backward_data")?.bind(gpu, ("conv", chunk), &outputs, product)?;
             Ok([
-                gpu.kernel(SOURCE, "transform_gradient")?.bind(gpu, ("conv", chunk), &inputs, transform)?,
-                gpu.kernel(SOURCE, "backward_data")?.bind(gpu, ("conv", chunk), &outputs, product)?,
+                transform.with_bytes(share(conv.d_y_bytes()) + share(conv.d_y_bytes()) / 4 + tiles_bytes),
+                product
+                    .with_bytes(tiles_bytes + self.filters_bytes() + share(conv.d_x_bytes()))
+                    .with_multiply_adds(conv.multiply_adds(chunk.count)),
             ])
         })?);
         Ok(list)
