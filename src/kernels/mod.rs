@@ -10,6 +10,7 @@ pub mod dense;
 pub mod dropout;
 pub mod explain;
 pub mod optimizer;
+pub mod plain_conv;
 pub mod reduce;
 pub mod relu;
 pub mod softmax;
@@ -39,13 +40,11 @@ uniform_struct! {
 
 /// A family whose kernels reach [`Quads`] in either kind of memory: one text behind two sets of accessors.
 #[derive(Clone, Copy)]
-#[allow(dead_code, reason = "the families that use it are to come")]
 struct QuadsSource {
     buffers: Source,
     textures: Source,
 }
 
-#[allow(dead_code, reason = "the families that use it are to come")]
 impl QuadsSource {
     /// The source for memory of this kind; all that a kernel binds is of the same.
     fn of(&self, quads: &Quads) -> Source {
@@ -56,29 +55,26 @@ impl QuadsSource {
     }
 }
 
-/// The [`QuadsSource`] of a shader, by its path below `shaders/`.
-#[allow(unused_macros, reason = "the families that use it are to come")]
+/// The [`QuadsSource`] of a shader and of the texts that it shares with others, by their paths below `shaders/`.
 macro_rules! quads_source {
-    ($path:literal) => {
+    ($path:literal $(, $shared:literal)*) => {
         $crate::kernels::QuadsSource {
-            buffers: $crate::gpu::Source {
-                name: concat!($path, " (buffers)"),
-                parts: &[
-                    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/quads/buffers.wgsl")),
-                    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)),
-                ],
-            },
-            textures: $crate::gpu::Source {
-                name: concat!($path, " (textures)"),
-                parts: &[
-                    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/quads/textures.wgsl")),
-                    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)),
-                ],
-            },
+            buffers: $crate::kernels::quads_source!(@joined "buffers", $path $(, $shared)*),
+            textures: $crate::kernels::quads_source!(@joined "textures", $path $(, $shared)*),
         }
     };
+    (@joined $memory:literal, $path:literal $(, $shared:literal)*) => {
+        $crate::gpu::Source {
+            name: concat!($path, " (", $memory, ")"),
+            parts: &[
+                $crate::kernels::quads_source!(@text "quads/", $memory, ".wgsl"),
+                $($crate::kernels::quads_source!(@text $shared),)*
+                $crate::kernels::quads_source!(@text $path),
+            ],
+        }
+    };
+    (@text $($path:literal),+) => { include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $($path),+)) };
 }
-#[allow(unused_imports, reason = "the families that use it are to come")]
 use quads_source;
 
 /// Memory, by its name in the shader, and the bytes that a kernel will reach.

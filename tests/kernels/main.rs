@@ -17,6 +17,7 @@ mod dropout;
 mod explain;
 mod harness;
 mod optimizer;
+mod plain_conv;
 mod reduce;
 mod relu;
 mod shaders;
