@@ -1,4 +1,4 @@
-//! Softmax with categorical cross-entropy, and its gradient.
+//! Softmax with categorical cross-entropy against soft targets, and its gradient.
 
 use super::{QUAD, Step, check_sizes};
 use crate::gpu::{Bound, Buffer, Dispatch, Gpu, GpuError, Source, uniform_struct};
@@ -17,15 +17,39 @@ uniform_struct! {
     }
 }
 
+uniform_struct! {
+    /// What a row should answer: ((1−ε)·((1−s)·[first] + s·[second]) + ε/classes), and how much its answer matters.
+    Label {
+        /// The class.
+        first: u32,
+        /// The class that was mixed in (Zhang et al. 2018, mixup; Yun et al. 2019, CutMix).
+        second: u32,
+        /// Its share s, 0 to 1.
+        share: f32,
+        /// What is spread evenly over all classes, ε, 0 to 1 (Szegedy et al. 2016; Keras's `label_smoothing`).
+        smoothing: f32,
+        /// What the row's loss and gradient are multiplied with; the mean is over the count of rows, as with Keras's
+        /// `class_weight`.
+        weight: f32,
+    }
+}
+
+impl From<u32> for Label {
+    /// One class and nothing else.
+    fn from(class: u32) -> Label {
+        Label { first: class, second: class, share: 0.0, smoothing: 0.0, weight: 1.0 }
+    }
+}
+
 /// What both entry points read and write.
 pub struct Outputs<'a> {
     /// `[rows, quads]` quads.
     pub logits: &'a Buffer,
-    /// `[rows]` u32.
+    /// `[rows]` of [`Label`].
     pub labels: &'a Buffer,
     /// `[rows, quads]` quads.
     pub probabilities: &'a Buffer,
-    /// `[rows, 2]`: loss and 1 for a right answer.
+    /// `[rows, 2]`: loss, and 1 where the likeliest class is the one with the larger share.
     pub results: &'a Buffer,
 }
 
@@ -44,7 +68,7 @@ impl Softmax {
         let rows = u64::from(self.rows);
         let needs = [
             ("logits", outputs.logits, self.bytes()),
-            ("labels", outputs.labels, rows * 4),
+            ("labels", outputs.labels, rows * std::mem::size_of::<Label>() as u64),
             ("probabilities", outputs.probabilities, self.bytes()),
             ("results", outputs.results, rows * 8),
         ];

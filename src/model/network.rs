@@ -12,7 +12,7 @@ use crate::kernels::conv::Winograd;
 use crate::kernels::optimizer::{Optimizer, Parameter, Rule};
 use crate::kernels::reduce::Reduce;
 use crate::kernels::relu::Relu;
-use crate::kernels::softmax::Outputs;
+use crate::kernels::softmax::{Label, Outputs};
 
 /// What the network is laid out for.
 #[derive(Clone, Copy, Debug)]
@@ -181,7 +181,7 @@ impl Network {
         let network = Network {
             step: gpu.uniform(&Step::default())?,
             samples: gpu.buffer("samples", u64::from(batch) * std::mem::size_of::<Sample>() as u64)?,
-            labels: gpu.buffer("labels", u64::from(batch) * 4)?,
+            labels: gpu.buffer("labels", u64::from(batch) * std::mem::size_of::<Label>() as u64)?,
             probabilities: gpu.buffer("probabilities", shapes.softmax.bytes())?,
             results: gpu.buffer("results", u64::from(batch) * 8)?,
             gpu: gpu.clone(),
@@ -347,12 +347,18 @@ impl Network {
 
     /// Uploads what the next plan works on: which pictures, their labels, and the step's scalars. A short batch is
     /// padded with its first picture, which then counts for nothing.
-    pub fn set_batch(&self, settings: StepSettings, samples: &[Sample], labels: &[u32]) {
+    pub fn set_batch(&self, settings: StepSettings, samples: &[Sample], labels: &[impl Into<Label> + Copy]) {
         self.set_part(settings, samples, labels, 0..samples.len().min(self.batch()) as u32);
     }
 
     /// The same for a part of a batch: its first picture is number `part.start` of `part.end` in the whole.
-    pub fn set_part(&self, settings: StepSettings, samples: &[Sample], labels: &[u32], part: Range<u32>) {
+    pub fn set_part(
+        &self,
+        settings: StepSettings,
+        samples: &[Sample],
+        labels: &[impl Into<Label> + Copy],
+        part: Range<u32>,
+    ) {
         let count = samples.len().min(self.batch());
         let StepSettings { seed, step, rate } = settings;
         let step = Step { seed, step, count: count as u32, rate, first: part.start, whole: part.end };
@@ -360,8 +366,8 @@ impl Network {
         let mut samples = samples[..count].to_vec();
         samples.resize(self.batch(), samples.first().copied().unwrap_or_default());
         self.gpu.write(&self.samples, bytemuck::cast_slice(&samples));
-        let mut labels = labels[..count].to_vec();
-        labels.resize(self.batch(), 0);
+        let mut labels: Vec<Label> = labels[..count].iter().map(|label| (*label).into()).collect();
+        labels.resize(self.batch(), Label::default());
         self.gpu.write(&self.labels, bytemuck::cast_slice(&labels));
     }
 

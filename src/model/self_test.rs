@@ -10,7 +10,7 @@ use crate::kernels::conv::Conv;
 use crate::kernels::dense::Dense;
 use crate::kernels::optimizer::{Optimizer, Parameter, Rule};
 use crate::kernels::reduce::Reduce;
-use crate::kernels::softmax::{Outputs, Softmax};
+use crate::kernels::softmax::{Label, Outputs, Softmax};
 
 /// Kernels with what they should leave in a buffer.
 pub struct Case {
@@ -118,7 +118,7 @@ fn softmax(gpu: &Gpu) -> Result<Case, GpuError> {
     let step = gpu.uniform(&Step { count: 2, whole: 2, ..Step::default() })?;
     let outputs = Outputs {
         logits: &gpu.buffer_with("self-test", &[row, row])?,
-        labels: &gpu.buffer_with("self-test", &[0u32, 2])?,
+        labels: &gpu.buffer_with("self-test", &[Label::from(0), Label::from(2)])?,
         probabilities: &gpu.buffer("self-test", softmax.bytes())?,
         results: &gpu.buffer("self-test", 16)?,
     };
