@@ -8,7 +8,7 @@ use super::CommandError;
 use crate::data::check::{CheckReport, Kind, Pair};
 use crate::data::decode_file;
 use crate::files::{read_text_at_most, write_atomically};
-use crate::report::contact_sheet::{self, Tile, TilePair};
+use crate::report::contact_sheet::{self, Cell, Tile};
 use crate::report::write_png;
 
 const FILE: &str = "check.json";
@@ -61,13 +61,13 @@ pub fn draw_sheets(report: &CheckReport, folder: &Path, most: usize) -> Result<(
         let mut pairs: Vec<&Pair> = report.pairs.iter().filter(|pair| pair.is(kind)).collect();
         // Near copies first: they are a matter of judgement.
         pairs.sort_by_key(|pair| pair.similarity.is_none());
-        left_out += pairs.len().saturating_sub(most * contact_sheet::PAIRS);
-        for (index, page) in pairs.chunks(contact_sheet::PAIRS).take(most).enumerate() {
+        left_out += pairs.len().saturating_sub(most * contact_sheet::CELLS);
+        for (index, page) in pairs.chunks(contact_sheet::CELLS).take(most).enumerate() {
             let path = folder.join(format!("{name}-{}.png", index + 1));
-            let pages = pairs.len().div_ceil(contact_sheet::PAIRS);
+            let pages = pairs.len().div_ceil(contact_sheet::CELLS);
             let title = format!("{}, sheet {} of {pages}: {title}", report.folder.display(), index + 1);
-            let tiles: Vec<TilePair> = page.par_iter().map(|pair| tiles(report, pair)).collect();
-            let sheet = contact_sheet::draw(&title, &tiles).map_err(|reason| fail(&path, reason))?;
+            let cells: Vec<Cell> = page.par_iter().map(|pair| cell(report, pair)).collect();
+            let sheet = contact_sheet::draw(&title, &cells).map_err(|reason| fail(&path, reason))?;
             write_png(&sheet, &path)?;
             files.push(path);
         }
@@ -75,16 +75,18 @@ pub fn draw_sheets(report: &CheckReport, folder: &Path, most: usize) -> Result<(
     Ok((files, left_out))
 }
 
-fn tiles(report: &CheckReport, pair: &Pair) -> TilePair {
-    let tile = |name: &String| Tile {
-        picture: decode_file(&report.folder.join(name)).ok().map(|picture| contact_sheet::fit(&picture)),
-        name: name.clone(),
-    };
+fn cell(report: &CheckReport, pair: &Pair) -> Cell {
     let remark = match pair.similarity {
         None => "equal to the last pixel".to_owned(),
         Some(similarity) => format!("near copies: their details correlate by {similarity:.3}"),
     };
-    TilePair { tiles: [tile(&pair.files[0]), tile(&pair.files[1])], remark }
+    Cell { tiles: pair.files.iter().map(|name| tile(&report.folder, name)).collect(), remarks: vec![remark] }
+}
+
+/// A picture of a contact sheet: `name` is its path below the data set's folder.
+pub fn tile(folder: &Path, name: &str) -> Tile {
+    let picture = decode_file(&folder.join(name)).ok();
+    Tile { picture: picture.map(|picture| contact_sheet::fit(&picture)), name: name.to_owned() }
 }
 
 /// For `--strict`: warnings are an error that names them.

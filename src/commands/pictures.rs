@@ -188,7 +188,14 @@ impl TestPictures<'_> {
     /// # Errors
     /// [`CommandError`].
     pub fn answer(&self, run: RunFolder, gpu: Gpu) -> Result<(Answered, PathBuf), CommandError> {
-        let Settings { data, validation_split, seed, masks, .. } = run.settings()?;
+        let Settings { data, validation_split, seed, masks, fold, .. } = run.settings()?;
+        if let (Some(fold), None) = (fold, self.folder) {
+            let reason = format!(
+                "it is fold {fold} of a cross-validation: how it does on the pictures held out from it is in folds.csv of the \
+                 folder around it; glowworm evaluate --data DIR measures it on others"
+            );
+            return Err(CommandError::File { path: run.path().to_owned(), reason });
+        }
         let (weights, metadata) = run.weights(self.best)?;
         let folder = self.folder.map_or(data, Path::to_owned);
         let mut dataset = data::open(&folder, &OpenOptions { validation_split, seed })?;

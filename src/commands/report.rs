@@ -104,6 +104,12 @@ pub(super) fn write(run: RunFolder, gpu: Gpu, wanted: &Wanted) -> Result<PathBuf
     let example = |index: &usize| example(&asked, &folder, *index, &explained);
     let classes = asked.metadata.classes.iter().zip(&choice.right);
     let path = asked.run.file("report.html");
+    let trained = count_trained(&asked.run).map_or(String::new(), |count| format!("{count} to train, "));
+    let pictures = format!("{trained}{} to test, {} classes", evaluation.images, asked.metadata.classes.len());
+    let epochs = match history.0.len() {
+        done if done < settings.epochs => format!("{done} of {}; glowworm train --resume goes on", settings.epochs),
+        done => done.to_string(),
+    };
     let page = Page {
         name: asked.run.path().file_name().unwrap_or(asked.run.path().as_os_str()).to_string_lossy().into_owned(),
         weights: match wanted.best {
@@ -121,7 +127,7 @@ pub(super) fn write(run: RunFolder, gpu: Gpu, wanted: &Wanted) -> Result<PathBuf
             .collect::<Result<_, CommandError>>()?,
         maps: class_maps(&asked, &explained.means),
         explained: explained.remark(&choice, asked.run.path(), wanted.samples),
-        settings: facts(&asked, &settings, &history, evaluation.images),
+        settings: facts(&settings, pictures, epochs),
         all_settings: asked.run.settings_text()?,
         costs: costs::facts(&asked.run),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -300,7 +306,7 @@ fn example(asked: &Answered, folder: &Path, index: usize, explained: &Explained)
 }
 
 /// What the check of the pictures found, with some of the files.
-fn findings(report: &CheckReport) -> Vec<Finding> {
+pub(super) fn findings(report: &CheckReport) -> Vec<Finding> {
     let finding = |found: &check::Finding| {
         let lines = report.lines(found).into_iter().map(|line| printable(line.trim()));
         Finding {
@@ -347,8 +353,8 @@ fn whole(text: &str) -> String {
 }
 
 /// The settings that matter most, in words.
-fn facts(asked: &Answered, settings: &Settings, history: &History, tested: usize) -> Vec<Fact> {
-    let spec = &asked.metadata.network;
+pub(super) fn facts(settings: &Settings, pictures: String, epochs: String) -> Vec<Fact> {
+    let spec = &settings.network;
     let layers = spec.layers.iter().filter_map(|layer| match layer {
         Layer::ConvReluPool { filters } => Some(format!("convolution {filters}")),
         Layer::Dropout { rate } => Some(format!("dropout {rate}")),
@@ -357,10 +363,6 @@ fn facts(asked: &Answered, settings: &Settings, history: &History, tested: usize
         Layer::Flatten => None,
     });
     let parameters: usize = spec.parameters().iter().map(|p| p.layout.len()).sum();
-    let epochs = match history.0.len() {
-        done if done < settings.epochs => format!("{done} of {}; glowworm train --resume goes on", settings.epochs),
-        done => done.to_string(),
-    };
     let optimizer = match settings.optimizer {
         OptimizerSettings::Adam => "Adam".to_owned(),
         OptimizerSettings::Sgd { momentum: 0.0, .. } => "SGD".to_owned(),
@@ -369,12 +371,11 @@ fn facts(asked: &Answered, settings: &Settings, history: &History, tested: usize
         }
         OptimizerSettings::RmsProp => "RMSprop".to_owned(),
     };
-    let trained = count_trained(&asked.run).map_or(String::new(), |count| format!("{count} to train, "));
     let masks = settings.masks.iter().map(|mask| format!("; blanked: {mask}")).collect::<String>();
     [
         ("adapter", format!("{} ({})", settings.adapter, settings.driver)),
         ("data", printable(&settings.data.display().to_string())),
-        ("pictures", format!("{trained}{tested} to test, {} classes", spec.classes)),
+        ("pictures", pictures),
         ("size of the pictures", format!("{} × {} pixels{masks}", spec.width, spec.height)),
         ("epochs", epochs),
         ("batch size", settings.batch_size.to_string()),

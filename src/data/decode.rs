@@ -241,6 +241,18 @@ pub fn decode_before(
 }
 
 impl Pixels {
+    /// The pictures whose `keep`, `[N]`, is true, in order, without the list of those that could not be read.
+    pub fn part(&self, keep: &[bool]) -> Pixels {
+        let size = self.bytes.len() / self.labels.len().max(1);
+        let kept: Vec<usize> = (0..self.labels.len()).filter(|index| keep.get(*index) == Some(&true)).collect();
+        Pixels {
+            bytes: kept.iter().flat_map(|index| &self.bytes[index * size..(index + 1) * size]).copied().collect(),
+            labels: kept.iter().map(|index| self.labels[*index]).collect(),
+            paths: kept.iter().map(|index| self.paths[*index].clone()).collect(),
+            skipped: Vec::new(),
+        }
+    }
+
     /// Leaves out the pictures whose `keep`, `[N]`, is false; the others close up, in order.
     pub fn retain(&mut self, keep: &[bool]) {
         let size = self.bytes.len() / self.labels.len().max(1);

@@ -47,6 +47,19 @@ pub enum DataError {
         /// By which option.
         by: String,
     },
+    /// A class that cannot be spread over so many folds.
+    #[error(
+        "the class \"{class}\" has {different} different training pictures (copies of each other stay in one fold), too few for \
+         {folds} folds; {}", if *different < 2 { "add others".to_owned() } else { format!("--folds {different} is the most, or add others") }
+    )]
+    TooFewForFolds {
+        /// Which.
+        class: String,
+        /// Its pictures, those that show the same counted once.
+        different: usize,
+        /// Folds asked for.
+        folds: usize,
+    },
     /// No test picture is left.
     #[error(
         "{folder}: every test picture was left out ({by}), so none is left to measure on; with --exclude-leaks test-wins they stay"

@@ -93,7 +93,8 @@ impl ExcludeList {
     }
 }
 
-/// Holds what is left of a data set, class by class, against what a training needs; `by` is the option that left out.
+/// Holds what is left of a data set, class by class, against what a training needs; `tested` is none if nothing is
+/// to be measured, `by` the option that left out.
 ///
 /// # Errors
 /// [`DataError::NothingToLearn`], [`DataError::NothingToMeasure`].
@@ -101,14 +102,14 @@ pub fn enough_left(
     folder: &Path,
     classes: &[String],
     train: impl Iterator<Item = usize>,
-    tested: usize,
+    tested: Option<usize>,
     by: &str,
 ) -> Result<(), DataError> {
     let left: BTreeSet<usize> = train.collect();
     if let Some((_, class)) = classes.iter().enumerate().find(|(label, _)| !left.contains(label)) {
         return Err(DataError::NothingToLearn { folder: folder.to_owned(), class: class.clone(), by: by.to_owned() });
     }
-    if tested == 0 {
+    if tested == Some(0) {
         return Err(DataError::NothingToMeasure { folder: folder.to_owned(), by: by.to_owned() });
     }
     Ok(())

@@ -83,6 +83,17 @@ pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
     Ok(Dataset { classes, train, test, test_is_split: !has_test, notes })
 }
 
+impl Dataset {
+    /// Puts pictures that were split off for testing back among the others.
+    pub fn rejoin(&mut self) {
+        if self.test_is_split {
+            self.train.append(&mut self.test);
+            self.train.sort_by(|a, b| (a.label, &a.path).cmp(&(b.label, &b.path)));
+            self.notes.clear();
+        }
+    }
+}
+
 /// The test folder's pictures; a class that it lacks is worth a note, one that only it has is an error.
 fn test_samples(
     test_folder: &Path,

@@ -109,6 +109,11 @@ impl Evaluation {
         }
     }
 
+    /// A cell of the confusion matrix as a share of its row, 0 to 1; 0 for a class without pictures.
+    pub fn share(&self, row: usize, column: usize) -> f64 {
+        ratio(self.confusion[row][column], self.classes[row].support)
+    }
+
     /// The same for programs.
     pub fn to_json(&self) -> serde_json::Value {
         // Plain numbers and strings: there is nothing in it that JSON cannot hold.

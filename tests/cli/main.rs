@@ -3,6 +3,7 @@
 mod checks;
 mod disks;
 mod explanations;
+mod folds;
 mod interruptions;
 mod learning_rates;
 // Windows allows no such names of files.

@@ -18,9 +18,10 @@ impl RunFolder {
         NAMES.map(|name| self.file(name))
     }
 
-    /// Whether there is something to go on from.
+    /// Whether there is something to go on from: of a cross-validation, in its first fold.
     pub fn has_checkpoint(&self) -> bool {
-        self.checkpoints().iter().any(|path| path.exists())
+        let in_fold = NAMES.map(|name| self.file("fold-1").join(name));
+        self.checkpoints().iter().chain(&in_fold).any(|path| path.exists())
     }
 
     /// Writes a checkpoint; the last one is kept as the one before. The new one is whole on the disk before either is

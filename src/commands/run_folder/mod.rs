@@ -105,6 +105,16 @@ impl RunFolder {
         }
         let run = RunFolder(path.to_owned());
         if !run.file("model.safetensors").exists() {
+            if let Ok(Settings { folds: Some(folds), data, .. }) = run.settings() {
+                return Err(fail(
+                    path,
+                    format!(
+                        "it is a cross-validation, whose {folds} networks are in fold-1 to fold-{folds}: name one of these \
+                         folders, or train a network on all pictures with glowworm train --data {}",
+                        data.display(),
+                    ),
+                ));
+            }
             return Err(fail(
                 path,
                 "it holds no model.safetensors: it is not a run folder, or the run never finished an epoch",
@@ -126,6 +136,20 @@ impl RunFolder {
             ));
         }
         Ok(run)
+    }
+
+    /// The folder of the network of a fold, from 1, made if it is not there yet. Only for the holder of the run's lock.
+    ///
+    /// # Errors
+    /// [`CommandError::File`] if it cannot be made, or leads elsewhere.
+    pub fn fold(&self, number: u32) -> Result<RunFolder, CommandError> {
+        let path = self.file(&format!("fold-{number}"));
+        if path.is_symlink() {
+            return Err(fail(&path, "it leads out of the run folder; remove it"));
+        }
+        std::fs::create_dir_all(&path).map_err(|e| not_made(&path, &e))?;
+        remove_leftovers(&path);
+        Ok(RunFolder(path))
     }
 
     /// Keeps other trainings out of the folder, until the lock is dropped or the process ends, however it ends.

@@ -38,6 +38,12 @@ pub struct Settings {
     /// Whether, and on which side, pictures were left out that stand among the training and the test pictures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude_leaks: Option<Winner>,
+    /// Folds of a cross-validation, where the run is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<u32>,
+    /// The fold that is held out, from 1, in the folder of its network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<u32>,
     /// The adapter.
     pub adapter: String,
     /// The adapter's driver.
@@ -65,6 +71,9 @@ impl Settings {
         }
         if settings.part.is_some_and(|part| !(1..settings.batch_size).contains(&part)) {
             return Err("parts that are no smaller than the batch".to_owned());
+        }
+        if settings.folds.is_some_and(|folds| !(2..=20).contains(&folds)) {
+            return Err("a number of folds that is not 2 to 20".to_owned());
         }
         if !(settings.learning_rate.is_finite() && settings.learning_rate > 0.0) {
             return Err(format!("a learning rate of {}", settings.learning_rate));

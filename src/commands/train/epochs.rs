@@ -21,7 +21,7 @@ pub(super) struct Keeper<'a> {
     pub metadata: &'a Metadata,
     pub network: &'a Network,
     pub costs: &'a Costs,
-    pub watch: Watch,
+    pub watch: &'a mut Watch,
 }
 
 impl Keeper<'_> {

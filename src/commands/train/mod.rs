@@ -1,7 +1,9 @@
 //! `glowworm train`: from a folder of pictures to a run folder, or on with a run that was interrupted.
 
+mod doubts;
 mod epochs;
 mod find_rate;
+mod folds;
 mod ledger;
 mod options;
 mod prepare;
@@ -17,9 +19,10 @@ use epochs::{Course, Keeper, history_of, train_epochs};
 pub(super) use ledger::count_trained;
 pub use options::{OptimizerName, TrainArgs};
 use prepare::{Prepared, prepare, start, take_up};
+use watch::Watch;
 
 use super::costs::Costs;
-use super::{CommandError, RunFolder, report};
+use super::{CommandError, RunFolder, Settings, report};
 use crate::data::Pixels;
 use crate::gpu::{Gpu, GpuError};
 use crate::model::{Metadata, Network};
@@ -94,16 +97,21 @@ pub fn run_on(args: &TrainArgs, open: &dyn Fn() -> Result<Gpu, GpuError>) -> Res
     say.line(format_args!("run      {}", run.path().display()));
     let asked = Asked { args, output, say: &say, stop: stop_on_interrupt() };
     let costs = Costs::start(&run);
+    let in_folds = prepared.settings.folds.is_some();
     for loss in 1.. {
         let error = match learn(&asked, &gpu, &run, &costs, prepared) {
+            // A cross-validation has a page of its own.
+            Ok(()) if in_folds => return Ok(()),
             Ok(()) => return make_report(&asked, run, gpu),
             Err(error) => error,
         };
         if matches!(error, CommandError::Stopped) {
             let path = run.path().display();
-            say.line(format_args!(
-                "stopped; {path} holds the model so far, and glowworm train --resume {path} goes on"
-            ));
+            let holds = if in_folds { "the folds" } else { "the model" };
+            say.line(format_args!("stopped; {path} holds {holds} so far, and glowworm train --resume {path} goes on"));
+            if in_folds {
+                return Err(error);
+            }
             make_report(&asked, run, gpu)?;
             return Err(error);
         }
@@ -132,17 +140,53 @@ fn make_report(asked: &Asked, run: RunFolder, gpu: Gpu) -> Result<(), CommandErr
     if args.open { report::open(&path) } else { Ok(()) }
 }
 
-/// Trains from the run's last checkpoint, or from the beginning.
+/// Trains what the run is to train, and sums it up.
 fn learn(asked: &Asked, gpu: &Gpu, run: &RunFolder, costs: &Costs, prepared: Prepared) -> Result<(), CommandError> {
-    let Asked { args, say, stop, .. } = *asked;
+    if let Some(count) = prepared.settings.folds {
+        return folds::learn(asked, gpu, run, costs, prepared, count);
+    }
     let leaked = prepared.report.as_ref().map_or_else(Vec::new, |report| report.leaked(&prepared.test.paths));
-    let Prepared { settings, classes, network, train, test, watch, .. } = prepared;
+    let Prepared { settings, classes, network, train, test, mut watch, .. } = prepared;
+    let (classes, watch) = (&classes, &mut watch);
+    let lesson = Lesson { settings: &settings, classes, network: &network, train, test, watch };
+    let (history, mut test) = teach(asked, gpu, run, costs, lesson)?;
+    summarize(&history, run, asked.say);
+    if leaked.contains(&true) {
+        let labels: Vec<usize> = test.labels().iter().map(|label| *label as usize).collect();
+        let answers = answer(gpu, &network, &mut test)?;
+        if let Some(leakage) = Leakage::new(classes, &labels, &answers.probabilities, &leaked) {
+            asked.say.line(format_args!("\n{leakage}"));
+        }
+    }
+    Ok(())
+}
+
+/// A network with the weights of the beginning, the pictures that it is to learn from, and those to measure it on.
+struct Lesson<'a> {
+    settings: &'a Settings,
+    classes: &'a [String],
+    network: &'a Network,
+    train: Pixels,
+    test: Pixels,
+    watch: &'a mut Watch,
+}
+
+/// Trains from the folder's last checkpoint, or from the beginning; gives the epochs, and the pictures to measure on.
+fn teach(
+    asked: &Asked,
+    gpu: &Gpu,
+    run: &RunFolder,
+    costs: &Costs,
+    lesson: Lesson,
+) -> Result<(History, Images), CommandError> {
+    let Asked { args, say, stop, .. } = *asked;
+    let Lesson { settings, classes, network, train, test, watch } = lesson;
     let spec = &settings.network;
     let (checkpoint, notes) = run.checkpoint(spec)?;
     notes.iter().for_each(|note| say.line(format_args!("note     {note}")));
-    let metadata = Metadata { classes, network: spec.clone() };
+    let metadata = Metadata { classes: classes.to_vec(), network: spec.clone() };
     let history = match &checkpoint {
-        Some(checkpoint) => go_on(run, settings.epochs, checkpoint, &network, say)?,
+        Some(checkpoint) => go_on(run, settings.epochs, checkpoint, network, say)?,
         None => History::default(),
     };
     let below = |path: &PathBuf| printable(&path.strip_prefix(&settings.data).unwrap_or(path).display().to_string());
@@ -155,11 +199,11 @@ fn learn(asked: &Asked, gpu: &Gpu, run: &RunFolder, costs: &Costs, prepared: Pre
     }
     let schedule = Schedule { learning_rate: settings.learning_rate };
     let mut trainer =
-        Trainer::new(gpu, &network, &mut train, settings.batch_size as usize, settings.optimizer, schedule)?;
+        Trainer::new(gpu, network, &mut train, settings.batch_size as usize, settings.optimizer, schedule)?;
     trainer.seed = settings.seed;
     trainer.augment = settings.augment;
     trainer.position = checkpoint.map(|c| c.position).unwrap_or_default();
-    let mut keeper = Keeper { run, metadata: &metadata, network: &network, costs, watch };
+    let mut keeper = Keeper { run, metadata: &metadata, network, costs, watch };
     let about = About {
         title: printable(&run.path().display().to_string()),
         adapter: gpu.summary().name.clone(),
@@ -179,15 +223,7 @@ fn learn(asked: &Asked, gpu: &Gpu, run: &RunFolder, costs: &Costs, prepared: Pre
     let history = train_epochs(gpu, &mut trainer, &mut test, &mut keeper, history, &mut course)?;
     // A dashboard gives the terminal back.
     drop(observers);
-    summarize(&history, run, say);
-    if leaked.contains(&true) {
-        let labels: Vec<usize> = test.labels().iter().map(|label| *label as usize).collect();
-        let answers = answer(gpu, &network, &mut test)?;
-        if let Some(leakage) = Leakage::new(&metadata.classes, &labels, &answers.probabilities, &leaked) {
-            say.line(format_args!("\n{leakage}"));
-        }
-    }
-    Ok(())
+    Ok((history, test))
 }
 
 /// Those whom the user wants to be told of the training.

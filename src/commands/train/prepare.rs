@@ -9,7 +9,7 @@ use super::{Say, TrainArgs};
 use crate::commands::run_folder::RunLock;
 use crate::commands::{CommandError, RunFolder, Settings, findings, run_folder};
 use crate::data::check::CheckReport;
-use crate::data::{self, Dataset, DecodeOptions, ExcludeList, OpenOptions, Pixels};
+use crate::data::{self, Dataset, DecodeOptions, ExcludeList, OpenOptions, Pixels, name_below};
 use crate::explain::background_sample;
 use crate::gpu::Gpu;
 use crate::model::{Network, Part, network_for_training};
@@ -46,13 +46,10 @@ impl Prepared {
         output: Output,
         say: &Say,
     ) -> Result<Prepared, CommandError> {
-        let (batch, spec) = (settings.batch_size, &settings.network);
-        let part = settings.part.unwrap_or(batch);
-        let part = if args.fit { Part::Fitting(part) } else { Part::Exactly(part) };
-        let purpose = settings.optimizer.purpose();
-        let network = network_for_training(gpu, spec, batch, part, purpose, settings.seed)?;
+        let network = lay(gpu, &settings, args.fit)?;
         settings.part = network.accumulates().then_some(network.batch() as u32);
         if let Some(part) = settings.part {
+            let batch = settings.batch_size;
             say.line(format_args!("batch    {batch} pictures in parts of {part}, whose gradients are added up"));
         }
         let watch = Watch::new(dataset.train.iter().chain(&dataset.test).map(|sample| &sample.path));
@@ -71,9 +68,38 @@ impl Prepared {
         Ok(Prepared { settings, classes: dataset.classes, network, train, test, watch, report, excluded })
     }
 
+    /// The fold, from 0, in which each training picture is held out, where the run is a cross-validation; copies and near
+    /// copies, which the check has found, in the same.
+    ///
+    /// # Errors
+    /// [`DataError`](crate::data::DataError) for a class that is too small.
+    pub fn fold_of(&self) -> Result<Vec<usize>, CommandError> {
+        let Some(count) = self.settings.folds else { return Ok(Vec::new()) };
+        let files: Vec<String> = self.train.paths.iter().map(|path| name_below(&self.settings.data, path)).collect();
+        let pairs = self.report.as_ref().map_or(&[][..], |report| &report.pairs);
+        let groups = data::groups(&files, pairs);
+        Ok(data::folds(&self.classes, &self.train.labels, &groups, count as usize, self.settings.seed)?)
+    }
+
     fn ledger(&self) -> Ledger {
         Ledger::new(&self.settings.data, &self.train, &self.test)
     }
+}
+
+/// A network for the settings, with the weights of the beginning.
+///
+/// # Errors
+/// [`CommandError::Model`].
+pub(super) fn lay_network(gpu: &Gpu, settings: &Settings) -> Result<Network, CommandError> {
+    lay(gpu, settings, false)
+}
+
+fn lay(gpu: &Gpu, settings: &Settings, fit: bool) -> Result<Network, CommandError> {
+    let batch = settings.batch_size;
+    let part = settings.part.unwrap_or(batch);
+    let part = if fit { Part::Fitting(part) } else { Part::Exactly(part) };
+    let purpose = settings.optimizer.purpose();
+    Ok(network_for_training(gpu, &settings.network, batch, part, purpose, settings.seed)?)
 }
 
 /// What a new run begins with; nothing is written yet.
@@ -83,7 +109,7 @@ pub(super) fn prepare(args: &TrainArgs, gpu: &Gpu, output: Output, say: &Say) ->
         None => drawn_set(output, say)?,
     };
     let options = OpenOptions { validation_split: args.validation_split, seed: args.seed };
-    let mut dataset = open_data(&folder, &options, say)?;
+    let mut dataset = open_data(&folder, &options, args.folds.is_some(), say)?;
     let mut excluded = ExcludeList::default();
     if let Some(file) = &args.exclude_list {
         excluded = ExcludeList::read(file, &folder)?;
@@ -102,6 +128,8 @@ pub(super) fn start(
     say: &Say,
 ) -> Result<(RunFolder, RunLock, Prepared), CommandError> {
     let prepared = prepare(args, gpu, output, say)?;
+    // Before there is a folder.
+    prepared.fold_of()?;
     let (run, lock) = RunFolder::create(args.out.as_deref(), &run_folder::name_of(&prepared.settings.data))?;
     keep(&run, prepared.report.as_ref(), &prepared.excluded, say)?;
     prepared.ledger().write(&run)?;
@@ -119,6 +147,17 @@ pub(super) fn take_up(
     say: &Say,
 ) -> Result<Prepared, CommandError> {
     let kept = run.settings()?;
+    if let Some(fold) = kept.fold {
+        let text = format!(
+            "{} is fold {fold} of a cross-validation, which --resume goes on with as a whole: name the folder around it",
+            run.path().display()
+        );
+        return Err(CommandError::Usage(text));
+    }
+    if kept.folds.is_some() && args.learning_rate.is_some() {
+        let text = "all folds of a cross-validation need the same --learning-rate: begin anew with another";
+        return Err(CommandError::Usage(text.to_owned()));
+    }
     let mut settings = kept.clone();
     if let Some(epochs) = args.epochs {
         settings.epochs = epochs as usize;
@@ -130,7 +169,7 @@ pub(super) fn take_up(
         say.line(format_args!("note     the run began on {}: here its last bits may differ", settings.adapter));
     }
     let options = OpenOptions { validation_split: settings.validation_split, seed: settings.seed };
-    let mut dataset = open_data(&settings.data, &options, say)?;
+    let mut dataset = open_data(&settings.data, &options, settings.folds.is_some(), say)?;
     let excluded = run.excluded(&settings.data)?;
     if !excluded.is_empty() {
         apply_list(&excluded, "the run", &mut dataset, &settings.data, say)?;
@@ -167,8 +206,12 @@ fn drawn_set(output: Output, say: &Say) -> Result<PathBuf, CommandError> {
     Ok(folder)
 }
 
-fn open_data(folder: &Path, options: &OpenOptions, say: &Say) -> Result<Dataset, CommandError> {
-    let dataset = data::open(folder, options)?;
+/// Opens the data set; in a cross-validation, nothing is split off for testing.
+fn open_data(folder: &Path, options: &OpenOptions, in_folds: bool, say: &Say) -> Result<Dataset, CommandError> {
+    let mut dataset = data::open(folder, options)?;
+    if in_folds {
+        dataset.rejoin();
+    }
     dataset.notes.iter().for_each(|note| say.line(format_args!("note     {note}")));
     Ok(dataset)
 }

@@ -36,6 +36,7 @@ pub(super) fn apply_list(
     folder: &Path,
     say: &Say,
 ) -> Result<(), CommandError> {
+    let is_tested = !dataset.test.is_empty();
     let (count, unknown) = list.leave_out(dataset, folder);
     say.line(format_args!("left out {count} pictures, by {by}"));
     if let Some(first) = unknown.first() {
@@ -46,7 +47,7 @@ pub(super) fn apply_list(
         ));
     }
     let labels = dataset.train.iter().map(|sample| sample.label);
-    Ok(enough_left(folder, &dataset.classes, labels, dataset.test.len(), by)?)
+    Ok(enough_left(folder, &dataset.classes, labels, is_tested.then_some(dataset.test.len()), by)?)
 }
 
 /// Decodes the pictures of a data set; those left out are added to `excluded`.
@@ -92,7 +93,8 @@ pub(super) fn screen(
         say.line(format_args!("left out {} {of} pictures that leaked", losers.len()));
         report.leaks_left_out(text);
         let labels = train.labels.iter().map(|label| *label as usize);
-        enough_left(folder, &dataset.classes, labels, test.labels.len(), "--exclude-leaks")?;
+        let tested = (!dataset.test.is_empty()).then_some(test.labels.len());
+        enough_left(folder, &dataset.classes, labels, tested, "--exclude-leaks")?;
     }
     for finding in report.warnings() {
         say.line(format_args!("warning  {}", report.lines(finding).join("\n         ")));

@@ -5,6 +5,7 @@
 
 mod chart;
 mod diagram;
+mod folds;
 mod picture;
 mod words;
 
@@ -17,6 +18,7 @@ use crate::files::write_atomically;
 
 pub use chart::Chart;
 pub use diagram::Diagram;
+pub use folds::FoldsPage;
 pub use picture::Picture;
 pub use words::{how_little, leakage_in_words, place, reliability};
 
@@ -111,7 +113,7 @@ impl Page {
 
     /// A cell of the confusion matrix as a share of its row, 0 to 1.
     fn share(&self, row: &usize, column: &usize) -> f64 {
-        super::statistics::ratio(self.evaluation.confusion[*row][*column], self.evaluation.classes[*row].support)
+        self.evaluation.share(*row, *column)
     }
 
     /// Writes the page, whole or not at all.
@@ -119,10 +121,14 @@ impl Page {
     /// # Errors
     /// [`ReportError::Write`].
     pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        let fail = |reason: String| ReportError::Write { path: path.to_owned(), reason };
-        let text = self.render().map_err(|e| fail(e.to_string()))?;
-        write_atomically(path, text.as_bytes()).map_err(|e| fail(e.to_string()))
+        write(self, path)
     }
+}
+
+fn write(page: &impl Template, path: &Path) -> Result<(), ReportError> {
+    let fail = |reason: String| ReportError::Write { path: path.to_owned(), reason };
+    let text = page.render().map_err(|e| fail(e.to_string()))?;
+    write_atomically(path, text.as_bytes()).map_err(|e| fail(e.to_string()))
 }
 
 /// A share as a percentage, with one decimal, and a space at which no line is broken.
