@@ -49,9 +49,19 @@ fn only_gpu_names_wgpu_and_kernel_families_do_not_know_each_other() {
     for (path, text) in texts("kernels") {
         let imports = text.lines().filter(|l| l.starts_with("use crate::kernels") || l.starts_with("use super::"));
         for line in imports {
-            for family in
-                ["augment", "conv", "copy", "dense", "dropout", "explain", "optimizer", "reduce", "relu", "softmax"]
-            {
+            for family in [
+                "activation",
+                "augment",
+                "conv",
+                "copy",
+                "dense",
+                "dropout",
+                "explain",
+                "optimizer",
+                "reduce",
+                "relu",
+                "softmax",
+            ] {
                 assert!(!line.contains(&format!("super::{family}")), "{path} imports the family {family}");
             }
         }

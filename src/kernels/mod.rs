@@ -3,6 +3,7 @@
 //! Families never import one another; only `model` knows the order of layers. Every buffer that is handed over is held
 //! against the size that the shapes ask for, so that no shader can reach past its end.
 
+pub mod activation;
 pub mod augment;
 pub mod conv;
 pub mod copy;
@@ -36,6 +37,21 @@ uniform_struct! {
         /// Images in the whole batch, over which the gradient is the mean.
         whole: u32,
     }
+}
+
+/// An activation function, as shaders/functions.wgsl numbers them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Function {
+    /// z.
+    #[default]
+    Identity = 0,
+    /// max(z, 0), whose slope at 0 is 0.
+    Relu = 1,
+    /// z·Φ(z), with the normal distribution's Φ itself, not its approximation by tanh (Hendrycks, Gimpel 2016).
+    Gelu = 2,
+    /// z / (1 + e⁻ᶻ), also called swish (Elfwing, Uchibe, Doya 2018).
+    Silu = 3,
 }
 
 /// A family whose kernels reach [`Quads`] in either kind of memory: one text behind two sets of accessors.

@@ -1,7 +1,7 @@
 //! What every kernel's test needs: adapters, poisoned buffers, random problems, comparison.
 
 pub use crate::common::bodies;
-use glowworm::gpu::{Bindable, Buffer, Dispatch, Gpu, Plan, Quads};
+use glowworm::gpu::{Bindable, Body, Buffer, Dispatch, Gpu, Plan, Quads};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -26,6 +26,12 @@ pub fn words(gpu: &Gpu, data: &[u32]) -> Buffer {
 /// An output of `count` words, all poison.
 pub fn output(gpu: &Gpu, count: usize) -> Buffer {
     gpu.buffer_with("output", &vec![POISON; count + GUARD]).expect("room for an output")
+}
+
+/// Every body, with what makes its quads in the memory of either: a kernel over [`Quads`] takes both wherever it runs.
+pub fn bodies_and_memories() -> Vec<(Gpu, Gpu)> {
+    let kinds = [Body::Tiles, Body::Lanes];
+    bodies().into_iter().flat_map(|gpu| kinds.map(|kind| (gpu.clone(), gpu.with_body(kind)))).collect()
 }
 
 fn quads(gpu: &Gpu, data: impl Iterator<Item = u32>, count: usize) -> Quads {

@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod activation;
 mod augment;
 mod conv;
 mod copy;

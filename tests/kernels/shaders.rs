@@ -20,7 +20,8 @@ fn wgsl_files(folder: &Path) -> Vec<PathBuf> {
 
 /// A file in a folder is joined to what the folder's files share, which stands beside the folder: `conv/tiles.wgsl` to
 /// `conv.wgsl`, `conv/lanes/direct.wgsl` to `conv.wgsl` and `conv/lanes.wgsl`. What is shared need not be whole by itself.
-/// A text that reaches quads by names that it does not define is joined to either file of `quads`.
+/// A text that reaches quads by names that it does not define is joined to either file of `quads`, and one that applies
+/// activation functions to `functions.wgsl`.
 #[test]
 fn every_shader_is_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
@@ -29,11 +30,15 @@ fn every_shader_is_valid() {
     let (quads, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.starts_with(root.join("quads")));
     let quads: Vec<String> = quads.iter().map(|file| std::fs::read_to_string(file).expect("it can be read")).collect();
     assert_eq!(quads.len(), 2);
+    let functions = std::fs::read_to_string(root.join("functions.wgsl")).expect("it can be read");
     for file in files.into_iter().filter(|file| !file.with_extension("").is_dir()) {
         let mut text = std::fs::read_to_string(&file).expect("it can be read");
         for folder in file.ancestors().skip(1).take_while(|folder| *folder != root) {
             let shared = std::fs::read_to_string(folder.with_extension("wgsl")).expect("the shared part is there");
             text = shared + "\n" + &text;
+        }
+        if text.contains("activate(") && !text.contains("fn activate(") {
+            text = functions.clone() + "\n" + &text;
         }
         let reaches_quads = ["x_at(", "d_y_at(", "set_y(", "set_d_x("].iter().any(|name| text.contains(name));
         let texts = match reaches_quads && !text.contains("fn x_at(") {
