@@ -1,9 +1,9 @@
-//! Dropout in place, for activations and, with the same mask, for their gradients.
+//! Dropout of activations and, with the same mask, of their gradients: in place, or from one memory to another.
 
-use super::{QUAD, Step, check_sizes};
-use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
+use super::{Needs, QUAD, QuadsSource, Step, check_sizes, quads_source};
+use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Quads, linear_grid, uniform_struct};
 
-const SOURCE: Source = Source { name: "dropout.wgsl", parts: &[include_str!("../../shaders/dropout.wgsl")] };
+const SOURCE: QuadsSource = quads_source!("dropout.wgsl");
 
 uniform_struct! {
     /// One dropout layer.
@@ -26,9 +26,23 @@ impl Dropout {
     /// [`GpuError::Shader`] if a buffer is too small for the shapes.
     pub fn apply(&self, gpu: &Gpu, step: &Buffer, values: &Buffer) -> Result<Dispatch, GpuError> {
         check_sizes("dropout", &[("values", values, u64::from(self.quads) * QUAD)])?;
-        let kernel = gpu.kernel(SOURCE, "apply")?;
+        let kernel = gpu.kernel(SOURCE.buffers, "apply")?;
         kernel.check_members::<Step>("step")?;
         let grid = linear_grid(u64::from(self.quads), 64);
         kernel.bind(gpu, ("dropout", self), &[("step", step), ("values", values)], grid)
+    }
+
+    /// y = x · mask / (1 − rate), the same mask as [`Dropout::apply`]'s; for gradients, d_x of d_y.
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if the memory is too small for the shapes.
+    pub fn apply_to(&self, gpu: &Gpu, step: &Buffer, x: &Quads, y: &Quads) -> Result<Dispatch, GpuError> {
+        let bytes = u64::from(self.quads) * QUAD;
+        let needs: [Needs; _] = [("x", x, bytes), ("y", y, bytes)];
+        check_sizes("dropout", &needs)?;
+        let kernel = gpu.kernel(SOURCE.of(x), "apply_to")?;
+        kernel.check_members::<Step>("step")?;
+        let grid = linear_grid(u64::from(self.quads), 64);
+        kernel.bind(gpu, ("dropout", self), &[("step", step), ("x", x), ("y", y)], grid)
     }
 }

@@ -53,6 +53,20 @@ fn the_mask_is_that_of_the_hash() {
 }
 
 #[test]
+fn from_one_memory_to_another_the_mask_is_the_same() {
+    for (gpu, memory) in bodies_and_memories() {
+        let dropout = Dropout { layer: 1, quads: 130, rate: 0.3, row_quads: 13 };
+        let step = Step { seed: 4, step: 9, count: 10, first: 20, ..Step::default() };
+        let values = Random::new(3).floats(520);
+        let x = quads_input(&memory, &values.iter().map(|v| *v as f32).collect::<Vec<_>>());
+        let y = quads_output(&memory, values.len());
+        run(&gpu, dropout.apply_to(&gpu, &gpu.uniform(&step).expect("room"), &x, &y));
+        let expected: Vec<f64> = apply(&gpu, dropout, step, &values).into_iter().map(f64::from).collect();
+        assert_exact("dropout", &read_quads(&memory, &y, values.len()), &expected);
+    }
+}
+
+#[test]
 fn masks_keep_their_share_and_differ_between_seeds_steps_and_layers() {
     for gpu in bodies().into_iter().take(1) {
         let count = 40_000;
