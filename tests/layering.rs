@@ -58,6 +58,7 @@ fn only_gpu_names_wgpu_and_kernel_families_do_not_know_each_other() {
                 "dropout",
                 "explain",
                 "optimizer",
+                "pool",
                 "reduce",
                 "relu",
                 "softmax",

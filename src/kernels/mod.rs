@@ -12,6 +12,7 @@ pub mod dropout;
 pub mod explain;
 pub mod optimizer;
 pub mod plain_conv;
+pub mod pool;
 pub mod reduce;
 pub mod relu;
 pub mod softmax;

@@ -19,6 +19,7 @@ mod explain;
 mod harness;
 mod optimizer;
 mod plain_conv;
+mod pool;
 mod reduce;
 mod relu;
 mod shaders;
