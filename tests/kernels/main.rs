@@ -11,6 +11,7 @@ mod common;
 
 mod activation;
 mod augment;
+mod batch_norm;
 mod conv;
 mod copy;
 mod dense;
