@@ -59,6 +59,7 @@ fn only_gpu_names_wgpu_and_kernel_families_do_not_know_each_other() {
                 "dropout",
                 "explain",
                 "optimizer",
+                "plain_conv",
                 "pool",
                 "reduce",
                 "relu",
