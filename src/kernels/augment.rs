@@ -1,4 +1,5 @@
-//! Gathers a batch from the images' bytes, flips and turns each picture, and rescales it for the network.
+//! Gathers a batch from the images' bytes, moves each picture about, and rescales it for the network; with other colours,
+//! erased parts and two pictures mixed where that is asked for.
 
 use super::{QUAD, check_sizes};
 use crate::gpu::{Bound, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
@@ -14,6 +15,8 @@ uniform_struct! {
         height: u32,
         /// Their width.
         width: u32,
+        /// Width of the zero border around each in the batch: 0 or 1.
+        border: u32,
     }
 }
 
@@ -63,22 +66,102 @@ impl Sample {
     }
 }
 
+uniform_struct! {
+    /// Pixels of the output from `left` and `top` on, up to but without `right` and `bottom`; none by default.
+    Rectangle {
+        /// First column.
+        left: u32,
+        /// First row.
+        top: u32,
+        /// The column behind the last.
+        right: u32,
+        /// The row behind the last.
+        bottom: u32,
+    }
+}
+
+uniform_struct! {
+    /// A picture as it is to be seen: moved about, then with other colours, then with a part erased.
+    Look {
+        /// Which picture, and where it lies.
+        sample: Sample,
+        /// The new red, green and blue, between 0 and 1, of the old: `[3, 4]`, a row the shares of red, green and blue and
+        /// what is added. The result is clamped to 0..1.
+        color: [f32; 12],
+        /// The part that is filled with noise, uniform in 0..1 and independent in every pixel and channel: the filling that
+        /// did best in Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
+        erased: Rectangle,
+        /// The seed of the noise.
+        noise: u32,
+    }
+}
+
+uniform_struct! {
+    /// A row of a batch made of two pictures.
+    Varied {
+        /// One.
+        first: Look,
+        /// The other; it is not read where it has no weight.
+        second: Look,
+        /// Weight of the second where both are seen (Zhang et al., "mixup", ICLR 2018).
+        weight: f32,
+        /// Where the second is seen alone (Yun et al., "CutMix", ICCV 2019).
+        pasted: Rectangle,
+    }
+}
+
+impl Look {
+    /// The picture in its own colours, and whole.
+    pub fn plain(sample: Sample) -> Look {
+        let color = [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+        Look { sample, color, ..Look::default() }
+    }
+}
+
+impl Varied {
+    /// One picture alone.
+    pub fn alone(look: Look) -> Varied {
+        Varied { first: look, second: look, ..Varied::default() }
+    }
+}
+
 impl Augment {
     /// Bytes of the batch, with its border.
     pub fn x_bytes(&self) -> u64 {
-        u64::from(self.rows) * u64::from(self.height + 2) * u64::from(self.width + 2) * QUAD
+        let side = |pixels: u32| u64::from(pixels + 2 * self.border);
+        u64::from(self.rows) * side(self.height) * side(self.width) * QUAD
     }
 
-    /// x from the bytes of the images and the samples.
+    /// x from the bytes of the images and the samples, a [`Sample`] a row.
     ///
     /// # Errors
     /// [`GpuError::Shader`] if a buffer is too small for the shapes.
     pub fn gather(&self, gpu: &Gpu, pixels: &Buffer, samples: &Buffer, x: &Buffer) -> Result<Dispatch, GpuError> {
-        let size = std::mem::size_of::<Sample>() as u64;
-        check_sizes("augment", &[("samples", samples, u64::from(self.rows) * size), ("x", x, self.x_bytes())])?;
+        self.bind::<Sample>(gpu, "gather", pixels, "samples", samples, x)
+    }
+
+    /// x from the bytes of the images and a [`Varied`] a row. Two pictures take twice the time of one.
+    ///
+    /// # Errors
+    /// [`GpuError::Shader`] if a buffer is too small for the shapes.
+    pub fn gather_varied(&self, gpu: &Gpu, pixels: &Buffer, varied: &Buffer, x: &Buffer) -> Result<Dispatch, GpuError> {
+        self.bind::<Varied>(gpu, "gather_varied", pixels, "varied", varied, x)
+    }
+
+    fn bind<Row>(
+        &self,
+        gpu: &Gpu,
+        entry: &'static str,
+        pixels: &Buffer,
+        name: &str,
+        rows: &Buffer,
+        x: &Buffer,
+    ) -> Result<Dispatch, GpuError> {
+        let size = std::mem::size_of::<Row>() as u64;
+        check_sizes("augment", &[(name, rows, u64::from(self.rows) * size), ("x", x, self.x_bytes())])?;
         let items = u64::from(self.rows) * u64::from(self.height) * u64::from(self.width);
-        let buffers: [Bound; _] = [("pixels", pixels), ("samples", samples), ("x", x)];
-        let dispatch = gpu.kernel(SOURCE, "gather")?.bind(gpu, ("augment", self), &buffers, linear_grid(items, 64))?;
+        let buffers: [Bound; _] = [("pixels", pixels), (name, rows), ("x", x)];
+        let dispatch = gpu.kernel(SOURCE, entry)?.bind(gpu, ("augment", self), &buffers, linear_grid(items, 64))?;
         // A picture's bytes are read, its quads are written.
         Ok(dispatch.with_bytes(items * 4 + self.x_bytes()))
     }

@@ -75,7 +75,7 @@ impl Shapes {
             }
         }
         Ok(Shapes {
-            augment: Augment { rows: batch, height: spec.height, width: spec.width },
+            augment: Augment { rows: batch, height: spec.height, width: spec.width, border: 1 },
             stages,
             softmax: Softmax::new(batch, spec.classes),
         })
