@@ -16,7 +16,7 @@ pub fn spec() -> NetworkSpec {
         height: 2,
         width: 2,
         classes: 2,
-        layers: vec![Layer::ConvReluPool { filters: 1 }, Layer::Flatten, Layer::Softmax],
+        layers: vec![Layer::conv(1), Layer::Relu, Layer::max_pool(), Layer::Flatten, Layer::Softmax],
     }
 }
 

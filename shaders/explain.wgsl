@@ -3,7 +3,7 @@
 //
 //   pixels         [picture][row][column], a byte each of red, green, blue and one unused: pictures and backgrounds
 //   points         [rows]
-//   x              [rows][1 quad][height+2][width+2] vec4, in 0..1, its zero border never written
+//   x              [rows][1 quad][height+2b][width+2b] vec4, in 0..1, b = border, zeros, never written
 //   probabilities  [rows][quads*4]
 //   d_logits       [outputs][rows][quads*4]     a row's gradients share its forward pass
 //   d_x            [outputs][rows][height][width] vec4
@@ -20,6 +20,7 @@ struct Explain {
     height: u32,
     width: u32,
     logit: u32,      // explain the logit, not the probability
+    border: u32,     // zeros around the pictures of x: 1 or 0
 }
 
 struct Point {
@@ -54,8 +55,9 @@ fn interpolate(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgr
     let row = i / area;
     let pixel = i % area;
     let point = points[row];
-    let line = row * (explain.height + 2u) + pixel / explain.width + 1u;
-    x[line * (explain.width + 2u) + pixel % explain.width + 1u] =
+    let border = explain.border;
+    let line = row * (explain.height + 2u * border) + pixel / explain.width + border;
+    x[line * (explain.width + 2u * border) + pixel % explain.width + border] =
         mix(colour(point.background, pixel), colour(point.image, pixel), point.t);
 }
 

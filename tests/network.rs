@@ -111,7 +111,7 @@ fn a_batch_in_parts_has_the_gradient_of_the_whole() {
     let batch = batch(&golden);
     // With dropout, so that the parts have to draw what the whole draws.
     let mut spec = spec();
-    spec.layers.insert(3, Layer::Dropout { rate: 0.4 });
+    spec.layers.insert(9, Layer::Dropout { rate: 0.4 });
     let settings = StepSettings { seed: 3, step: 9, rate: 1e-3 };
     for gpu in bodies() {
         let pixels = gpu.buffer_with("pixels", &batch.pixels).expect("room");

@@ -15,7 +15,7 @@ use crate::data::check::{self, CheckReport, Severity};
 use crate::data::{self, DecodeOptions, Sample};
 use crate::explain::{Concentration, ExplainOptions, concentration};
 use crate::gpu::Gpu;
-use crate::model::{Layer, Target};
+use crate::model::Target;
 use crate::names::printable;
 use crate::report::heatmap::{self, Colours, Figure, Panel, Row};
 use crate::report::page::{Chart, ClassMap, Diagram, Example, Fact, Finding, Page, Picture, leakage_in_words, place};
@@ -355,13 +355,6 @@ fn whole(text: &str) -> String {
 /// The settings that matter most, in words.
 pub(super) fn facts(settings: &Settings, pictures: String, epochs: String) -> Vec<Fact> {
     let spec = &settings.network;
-    let layers = spec.layers.iter().filter_map(|layer| match layer {
-        Layer::ConvReluPool { filters } => Some(format!("convolution {filters}")),
-        Layer::Dropout { rate } => Some(format!("dropout {rate}")),
-        Layer::Dense { units } => Some(format!("dense {units}")),
-        Layer::Softmax => Some("softmax".to_owned()),
-        Layer::Flatten => None,
-    });
     let parameters: usize = spec.parameters().iter().map(|p| p.layout.len()).sum();
     let optimizer = match settings.optimizer {
         OptimizerSettings::Adam => "Adam".to_owned(),
@@ -381,7 +374,7 @@ pub(super) fn facts(settings: &Settings, pictures: String, epochs: String) -> Ve
         ("batch size", settings.batch_size.to_string()),
         ("optimiser", format!("{optimizer}, learning rate {}", settings.learning_rate)),
         ("augmentation", if settings.augment { "flips and turns" } else { "none" }.to_owned()),
-        ("network", format!("{}; {} parameters", layers.collect::<Vec<_>>().join(", "), check::grouped(parameters))),
+        ("network", format!("{}; {} parameters", spec.summary(), check::grouped(parameters))),
         ("seed", settings.seed.to_string()),
         ("version", format!("glowworm {}", settings.version)),
     ]

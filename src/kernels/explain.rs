@@ -20,6 +20,8 @@ uniform_struct! {
         width: u32,
         /// 1 to explain logits, 0 for probabilities.
         logit: u32,
+        /// Zeros around the pictures at the points: 1 or 0.
+        border: u32,
     }
 }
 
@@ -59,7 +61,10 @@ impl Explain {
     /// # Errors
     /// [`GpuError::Shader`] if a buffer is too small for the shapes.
     pub fn interpolate(&self, gpu: &Gpu, pixels: &Buffer, points: &Buffer, x: &Buffer) -> Result<Dispatch, GpuError> {
-        let bordered = u64::from(self.rows) * u64::from(self.height + 2) * u64::from(self.width + 2) * QUAD;
+        let bordered = u64::from(self.rows)
+            * u64::from(self.height + 2 * self.border)
+            * u64::from(self.width + 2 * self.border)
+            * QUAD;
         check_sizes("explain interpolate", &[("points", points, self.points_bytes()), ("x", x, bordered)])?;
         let grid = linear_grid(u64::from(self.rows) * self.area(), 64);
         let buffers: [Bound; _] = [("pixels", pixels), ("points", points), ("x", x)];

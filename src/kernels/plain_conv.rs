@@ -3,6 +3,8 @@
 //! Activations are `[N, C/4, H, W]` quads of channels, without a border. Groups hold multiples of four channels on both
 //! sides; or, depthwise, every channel is a group of its own.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Needs, QUAD, QuadsSource, check_sizes, quads_source};
 use crate::gpu::{Body, Buffer, Dispatch, Gpu, GpuError, Quads, Source, linear_grid, uniform_struct};
 
@@ -22,9 +24,11 @@ pub struct Window {
 }
 
 /// Zeros around the input, as Keras counts them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Padding {
     /// ⌈n / stride⌉ pixels; of an odd number of zeros the larger half comes after the picture.
+    #[default]
     Same,
     /// None: ⌊(n - kernel) / stride⌋ + 1 pixels of an input that is no smaller than the kernel.
     Valid,

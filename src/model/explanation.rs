@@ -2,13 +2,11 @@
 
 use clap::ValueEnum;
 
-use super::network::{Laid, needed};
-use super::shapes::Stage;
+use super::network::needed;
+use super::passes::Mode;
 use super::{ModelError, Network, Purpose};
 use crate::gpu::{Buffer, Plan};
-use crate::kernels::dense::Dense;
 use crate::kernels::explain::Explain;
-use crate::kernels::relu::Relu;
 
 /// What an explanation takes the gradients of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,6 +45,7 @@ impl Network {
             height: self.spec.height,
             width: self.spec.width,
             logit: u32::from(target == Target::Logit),
+            border: self.shapes.augment.border,
         })
     }
 
@@ -63,31 +62,13 @@ impl Network {
         values: &Buffer,
     ) -> Result<Plan, ModelError> {
         let gpu = &self.gpu;
-        let d_input = needed(self.input.gradient.as_ref())?;
+        let d_input = needed(self.values.d_input.as_ref())?;
         let mut plan = Plan::new();
-        plan.push(shapes.interpolate(gpu, pixels, points, &self.input.value)?);
-        self.forward(&mut plan, false)?;
-        plan.push(self.shapes.softmax.evaluate(gpu, &self.step, &self.outputs())?);
-        plan.push(shapes.outputs(gpu, &self.probabilities, needed(self.logits.gradient.as_ref())?)?);
-        for (shape, laid) in self.shapes.stages.iter().zip(&self.stages).rev() {
-            match (shape, laid) {
-                (Stage::Conv(conv), Laid::Conv(laid)) => {
-                    self.receive_gradient(laid)?.into_iter().for_each(|dispatch| plan.push(dispatch));
-                    self.backward_data(conv, laid)?.into_iter().for_each(|dispatch| plan.push(dispatch));
-                }
-                (Stage::Dense(dense), Laid::Dense { kernel, input, output, .. }) => {
-                    let (d_y, d_x) = (needed(output.gradient.as_ref())?, needed(input.gradient.as_ref())?);
-                    let rows = dense.rows * shapes.outputs;
-                    if dense.relu != 0 {
-                        let relu = Relu { images: dense.rows, rows, quads: dense.out_quads };
-                        plan.push(relu.backward(gpu, &output.value, d_y)?);
-                    }
-                    let dense = Dense { rows, ..*dense };
-                    plan.push(dense.backward_data(gpu, d_y, &self.learned[*kernel].weights, d_x)?);
-                }
-                _ => {}
-            }
-        }
+        plan.push(shapes.interpolate(gpu, pixels, points, &self.values.batch)?);
+        self.forward(&mut plan, Mode::Inference)?;
+        plan.push(self.shapes.softmax.evaluate(gpu, &self.step, &self.outputs()?)?);
+        plan.push(shapes.outputs(gpu, &self.probabilities, needed(self.logits()?.1)?)?);
+        self.backward(&mut plan, Mode::Inference)?;
         plan.push(shapes.accumulate(gpu, pixels, points, d_input, values)?);
         Ok(plan)
     }

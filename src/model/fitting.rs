@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::shapes::{Stage, fit, fitting_batch};
+use super::shapes::{fit, fitting_batch};
 use super::{ModelError, Network, NetworkSpec, Purpose, Shapes, Weights};
 use crate::gpu::{Gpu, GpuError, Plan};
 
@@ -96,15 +96,8 @@ fn training_bytes(gpu: &Gpu, spec: &NetworkSpec, part: u32, purpose: Purpose) ->
     let tensors: u64 = shapes.tensors(true).iter().map(|(_, bytes)| bytes).sum();
     let states = if let Purpose::Train(rule, _) = purpose { rule.states() } else { (false, false) };
     let copies = 1 + u64::from(states.0) + u64::from(states.1);
-    let weights: u64 = shapes
-        .stages
-        .iter()
-        .map(|stage| match stage {
-            Stage::Conv(conv) => conv.weights_bytes(),
-            Stage::Dense(dense) => dense.weights_bytes(),
-            Stage::Dropout(_) => 0,
-        })
-        .sum();
+    let parameters = shapes.graph.parameters.iter();
+    let weights: u64 = parameters.map(|p| p.layout.device_len() as u64 * 4).sum();
     tensors + copies * weights
 }
 

@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 
-use super::convolution::{Before, LaidConv};
+use super::graph::Shape;
+use super::laid::{Gradients, Values};
+use super::passes::Mode;
 use super::shapes::Stage;
 use super::{Layout, ModelError, NetworkSpec, Shapes, Target, Tensor, Weights, fit};
-use crate::gpu::{Buffer, Dispatch, Gpu, Plan, Texture};
+use crate::gpu::{Buffer, Gpu, Plan};
 use crate::kernels::Step;
 use crate::kernels::augment::Sample;
-use crate::kernels::conv::Winograd;
 use crate::kernels::optimizer::{Optimizer, Parameter, Rule};
 use crate::kernels::reduce::Reduce;
-use crate::kernels::relu::Relu;
 use crate::kernels::softmax::{Label, Outputs};
 
 /// What the network is laid out for.
@@ -49,28 +49,22 @@ pub struct StepSettings {
 pub(super) struct Learned {
     name: String,
     layout: Layout,
-    pub(super) weights: Buffer,
-    gradient: Option<Buffer>,
+    weights: Buffer,
+    /// None for running statistics.
+    pub(super) gradient: Option<Buffer>,
     /// Partial sums of the gradient, for convolutions.
-    parts: Option<Buffer>,
+    pub(super) parts: Option<Buffer>,
     /// Sum of the gradients of a batch's parts, where batches are worked on in parts.
     total: Option<Buffer>,
     first: Option<Buffer>,
     second: Option<Buffer>,
 }
 
-/// What a stage wrote, and the gradient of the loss with respect to it.
-#[derive(Clone)]
-pub(super) struct Activation<Memory> {
-    pub(super) value: Memory,
-    pub(super) gradient: Option<Memory>,
-}
-
-/// A stage with its tensors; `kernel` and `bias` are indices of parameters.
-pub(super) enum Laid {
-    Conv(LaidConv),
-    Dropout { values: Activation<Buffer> },
-    Dense { kernel: usize, bias: usize, input: Activation<Buffer>, output: Activation<Buffer>, partial: Buffer },
+impl Learned {
+    /// Quads of each of its buffers.
+    pub(super) fn quads(&self) -> u32 {
+        self.layout.device_len() as u32 / 4
+    }
 }
 
 /// A network on the device for batches of a fixed size.
@@ -84,12 +78,8 @@ pub struct Network {
     labels: Buffer,
     pub(super) probabilities: Buffer,
     results: Buffer,
-    pub(super) input: Activation<Buffer>,
-    pub(super) stages: Vec<Laid>,
-    /// Scratch of convolutions by Winograd's way.
-    pub(super) tiles: Option<Texture>,
-    pub(super) logits: Activation<Buffer>,
-    pub(super) learned: Vec<Learned>,
+    pub(super) values: Values,
+    learned: Vec<Learned>,
 }
 
 impl Network {
@@ -105,78 +95,39 @@ impl Network {
         weights: &Weights,
     ) -> Result<Network, ModelError> {
         let training = matches!(purpose, Purpose::Train(..));
-        let explaining = matches!(purpose, Purpose::Explain(_));
         fit(gpu, spec, batch, training)?;
         // In an explanation, the gradients of all outputs share one forward pass.
         let shared = if let Purpose::Explain(target) = purpose { target.outputs(spec.classes) } else { 1 };
         let shapes = Shapes::new(spec, batch)?.with_shared_gradients(shared).for_body(gpu.body());
-        let backward = training || explaining;
-        let gradient = |bytes: u64| backward.then(|| gpu.buffer("gradient", bytes)).transpose();
-        let activation = |bytes: u64, d_bytes: u64| -> Result<Activation<Buffer>, ModelError> {
-            Ok(Activation { value: gpu.buffer("activation", bytes)?, gradient: gradient(d_bytes)? })
+        let gradients = match purpose {
+            Purpose::Infer => Gradients::None,
+            Purpose::Explain(_) => Gradients::OfInput,
+            Purpose::Train(..) => Gradients::OfParameters,
         };
-        let d_input = match shapes.stages.first() {
-            Some(Stage::Conv(conv)) if explaining => Some(gpu.buffer("input gradient", conv.d_x_bytes())?),
-            _ => None,
-        };
-        let input = Activation { value: gpu.buffer("batch", shapes.augment.x_bytes())?, gradient: d_input };
-
-        let mut stages = Vec::new();
-        let mut before = Before::Buffers(input.clone());
-        let mut parameter = 0;
-        let mut chunks = Vec::new();
-        for stage in &shapes.stages {
-            stages.push(match stage {
-                Stage::Conv(conv) => {
-                    let laid = LaidConv::new(gpu, conv, parameter, before, backward)?;
-                    before = laid.after();
-                    parameter += 2;
-                    chunks.extend([conv.chunks; 2]);
-                    Laid::Conv(laid)
-                }
-                Stage::Dropout(_) => {
-                    let values = before.buffers()?;
-                    before = Before::Buffers(values.clone());
-                    Laid::Dropout { values }
-                }
-                Stage::Dense(dense) => {
-                    let input = before.buffers()?;
-                    let output = activation(dense.y_bytes(), dense.y_bytes() * u64::from(shared))?;
-                    let partial = gpu.buffer("partial sums", dense.partial_bytes())?;
-                    let (kernel, bias) = (parameter, parameter + 1);
-                    before = Before::Buffers(output.clone());
-                    parameter += 2;
-                    chunks.extend([1; 2]);
-                    Laid::Dense { kernel, bias, input, output, partial }
-                }
-            });
-        }
-
-        // One layer is worked on at a time: they share the place for transformed tiles.
-        let tiles = shapes.stages.iter().filter_map(|stage| match stage {
-            Stage::Conv(conv) => Winograd::of(gpu, conv).map(|fast| fast.tiles_bytes()),
-            _ => None,
-        });
-        let tiles = tiles.max().map(|bytes| gpu.texture("transformed tiles", bytes)).transpose()?;
-
+        let values = Values::new(gpu, &shapes, gradients)?;
         let (first, second) = match purpose {
             Purpose::Infer | Purpose::Explain(_) => (false, false),
             Purpose::Train(rule, _) => rule.states(),
         };
         let mut learned = Vec::new();
-        for (spec, chunks) in spec.parameters().into_iter().zip(chunks) {
-            let bytes = spec.layout.device_len() as u64 * 4;
-            let when = |needed: bool, bytes: u64| needed.then(|| gpu.buffer(&spec.name, bytes)).transpose();
-            learned.push(Learned {
-                weights: gpu.buffer(&spec.name, bytes)?,
-                gradient: when(training, bytes)?,
-                parts: when(training && chunks > 1, bytes * u64::from(chunks))?,
-                total: None,
-                first: when(first, bytes)?,
-                second: when(second, bytes)?,
-                name: spec.name,
-                layout: spec.layout,
-            });
+        for (index, node) in shapes.graph.nodes.iter().enumerate() {
+            let chunks = shapes.chunks(index);
+            for parameter in &shapes.graph.parameters[node.parameters.clone()] {
+                let bytes = parameter.layout.device_len() as u64 * 4;
+                let when = |needed: bool, bytes: u64| {
+                    (needed && parameter.learned).then(|| gpu.buffer(&parameter.name, bytes)).transpose()
+                };
+                learned.push(Learned {
+                    weights: gpu.buffer(&parameter.name, bytes)?,
+                    gradient: when(training, bytes)?,
+                    parts: when(training && chunks > 1, bytes * u64::from(chunks))?,
+                    total: None,
+                    first: when(first, bytes)?,
+                    second: when(second, bytes)?,
+                    name: parameter.name.clone(),
+                    layout: parameter.layout,
+                });
+            }
         }
         let network = Network {
             step: gpu.uniform(&Step::default())?,
@@ -188,10 +139,7 @@ impl Network {
             spec: spec.clone(),
             shapes,
             purpose,
-            input,
-            stages,
-            tiles,
-            logits: before.buffers()?,
+            values,
             learned,
         };
         network.load(weights)?;
@@ -204,7 +152,7 @@ impl Network {
     /// # Errors
     /// [`ModelError::Gpu`].
     pub fn accumulating(mut self) -> Result<Network, ModelError> {
-        for learned in &mut self.learned {
+        for learned in self.learned.iter_mut().filter(|learned| learned.gradient.is_some()) {
             learned.total = Some(self.gpu.buffer(&learned.name, learned.weights.bytes())?);
         }
         Ok(self)
@@ -302,19 +250,17 @@ impl Network {
     /// [`ModelError::Gpu`].
     pub fn activations(&self) -> Result<Vec<Tensor>, ModelError> {
         let mut tensors = Vec::new();
-        for (shape, laid) in self.shapes.stages.iter().zip(&self.stages) {
-            let (kernel, device, height, width, border) = match (shape, laid) {
-                (Stage::Conv(conv), Laid::Conv(laid)) => {
-                    let values: Vec<f32> = self.gpu.read_quads(&laid.output.value)?;
-                    (laid.kernel, values, conv.height / 2, conv.width / 2, conv.y_border)
-                }
-                (Stage::Dense(_), Laid::Dense { kernel, output, .. }) => {
-                    (*kernel, self.gpu.read(&output.value)?, 1, 1, 0)
-                }
-                _ => continue,
+        for (index, node) in self.shapes.graph.nodes.iter().enumerate() {
+            let Some(learned) = self.learned_of(index).first() else { continue };
+            let (device, border): (Vec<f32>, u32) = match (&self.values.nodes[index].output, &self.shapes.stages[index])
+            {
+                (output, Stage::Block(conv)) => (self.gpu.read_quads(&output.quads())?, conv.y_border),
+                (output, _) => (self.gpu.read_quads(&output.quads())?, 0),
             };
-            let learned = &self.learned[kernel];
-            let channels = learned.layout.shape().last().copied().unwrap_or(0);
+            let (height, width, channels) = match self.shapes.graph.values[node.output] {
+                Shape::Pictures { height, width, channels } => (height, width, channels as usize),
+                Shape::Rows { area, channels } => (area, 1, channels as usize),
+            };
             let (height, width, border) = (height as usize, width as usize, border as usize);
             let quads = channels.div_ceil(4);
             let mut data = Vec::with_capacity(self.batch() * height * width * channels);
@@ -328,10 +274,35 @@ impl Network {
                     }
                 }
             }
-            let name = learned.name.trim_end_matches(".kernel").to_owned();
+            let name = learned.name.split('.').next().unwrap_or_default().to_owned();
             tensors.push(Tensor { name, shape: vec![self.batch(), height, width, channels], data });
         }
         Ok(tensors)
+    }
+
+    /// The parameters of a node.
+    pub(super) fn learned_of(&self, node: usize) -> &[Learned] {
+        &self.learned[self.shapes.graph.nodes[node].parameters.clone()]
+    }
+
+    /// Their values.
+    pub(super) fn weights_of(&self, node: usize) -> Vec<&Buffer> {
+        self.learned_of(node).iter().map(|learned| &learned.weights).collect()
+    }
+
+    /// Where a node's kernels leave the gradients of its parameters, of those that are learned: in parts, if they come so.
+    pub(super) fn gradients_of(&self, node: usize) -> Vec<&Buffer> {
+        self.learned_of(node)
+            .iter()
+            .filter_map(|learned| learned.parts.as_ref().or(learned.gradient.as_ref()))
+            .collect()
+    }
+
+    /// What the last layer gives, and the gradient with respect to it.
+    pub(super) fn logits(&self) -> Result<(&Buffer, Option<&Buffer>), ModelError> {
+        let last = self.values.nodes.last().ok_or_else(not_for_training)?;
+        let gradient = last.d_output.as_ref().map(|gathered| gathered.total().buffer()).transpose()?;
+        Ok((last.output.buffer()?, gradient))
     }
 
     fn read(&self, which: impl Fn(&Learned) -> Option<&Buffer>) -> Result<Weights, ModelError> {
@@ -377,8 +348,8 @@ impl Network {
     /// [`ModelError::Gpu`].
     pub fn inference_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
         let mut plan = self.gather_plan(pixels)?;
-        self.forward(&mut plan, false)?;
-        plan.push(self.shapes.softmax.evaluate(&self.gpu, &self.step, &self.outputs())?);
+        self.forward(&mut plan, Mode::Inference)?;
+        plan.push(self.shapes.softmax.evaluate(&self.gpu, &self.step, &self.outputs()?)?);
         Ok(plan)
     }
 
@@ -399,14 +370,14 @@ impl Network {
     pub fn update_plan(&self) -> Result<Plan, ModelError> {
         let Purpose::Train(rule, constants) = self.purpose else { return Err(not_for_training()) };
         let mut plan = Plan::new();
-        for learned in &self.learned {
+        for learned in self.learned.iter().filter(|learned| learned.gradient.is_some()) {
             let parameter = Parameter {
                 weights: &learned.weights,
                 gradient: needed(learned.total.as_ref().or(learned.gradient.as_ref()))?,
                 first: learned.first.as_ref(),
                 second: learned.second.as_ref(),
             };
-            let optimizer = Optimizer { quads: learned.layout.device_len() as u32 / 4, ..constants };
+            let optimizer = Optimizer { quads: learned.quads(), ..constants };
             plan.push(optimizer.step(&self.gpu, rule, &self.step, &parameter)?);
         }
         Ok(plan)
@@ -418,100 +389,32 @@ impl Network {
     /// As [`Network::training_plan`].
     pub fn gradient_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
         let mut plan = self.gather_plan(pixels)?;
-        self.forward(&mut plan, true)?;
-        let d_logits = needed(self.logits.gradient.as_ref())?;
-        plan.push(self.shapes.softmax.train(&self.gpu, &self.step, &self.outputs(), d_logits)?);
-        for (index, (shape, laid)) in self.shapes.stages.iter().zip(&self.stages).enumerate().rev() {
-            for dispatch in self.backward(shape, laid, index == 0)? {
-                plan.push(dispatch);
-            }
-        }
+        self.forward(&mut plan, Mode::Training)?;
+        let d_logits = needed(self.logits()?.1)?;
+        plan.push(self.shapes.softmax.train(&self.gpu, &self.step, &self.outputs()?, d_logits)?);
+        self.backward(&mut plan, Mode::Training)?;
         for learned in &self.learned {
             if let (Some(gradient), Some(total)) = (&learned.gradient, &learned.total) {
-                let reduce = Reduce { chunks: 1, quads: learned.layout.device_len() as u32 / 4 };
+                let reduce = Reduce { chunks: 1, quads: learned.quads() };
                 plan.push(reduce.accumulate(&self.gpu, &self.step, gradient, total)?);
             }
         }
         Ok(plan)
     }
 
-    pub(super) fn outputs(&self) -> Outputs<'_> {
-        Outputs {
-            logits: &self.logits.value,
+    pub(super) fn outputs(&self) -> Result<Outputs<'_>, ModelError> {
+        Ok(Outputs {
+            logits: self.logits()?.0,
             labels: &self.labels,
             probabilities: &self.probabilities,
             results: &self.results,
-        }
+        })
     }
 
     fn gather_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
         let mut plan = Plan::new();
-        plan.push(self.shapes.augment.gather(&self.gpu, pixels, &self.samples, &self.input.value)?);
+        plan.push(self.shapes.augment.gather(&self.gpu, pixels, &self.samples, &self.values.batch)?);
         Ok(plan)
-    }
-
-    pub(super) fn forward(&self, plan: &mut Plan, training: bool) -> Result<(), ModelError> {
-        let gpu = &self.gpu;
-        for (shape, laid) in self.shapes.stages.iter().zip(&self.stages) {
-            match (shape, laid) {
-                (Stage::Conv(conv), Laid::Conv(laid)) => {
-                    self.convolve(conv, laid)?.into_iter().for_each(|dispatch| plan.push(dispatch));
-                }
-                (Stage::Dense(dense), Laid::Dense { kernel, bias, input, output, partial }) => {
-                    let (kernel, bias) = (&self.learned[*kernel].weights, &self.learned[*bias].weights);
-                    for dispatch in dense.forward(gpu, &input.value, kernel, bias, partial, &output.value)? {
-                        plan.push(dispatch);
-                    }
-                }
-                (Stage::Dropout(dropout), Laid::Dropout { values }) if training => {
-                    plan.push(dropout.apply(gpu, &self.step, &values.value)?);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// The gradients of one stage; the first stage of a network needs none for its input.
-    fn backward(&self, shape: &Stage, laid: &Laid, is_first: bool) -> Result<Vec<Dispatch>, ModelError> {
-        let gpu = &self.gpu;
-        let mut list = Vec::new();
-        match (shape, laid) {
-            (Stage::Conv(conv), Laid::Conv(laid)) => {
-                list.extend(self.receive_gradient(laid)?);
-                let (x, d_y) = (&laid.input.value, needed(laid.output.gradient.as_ref())?);
-                let targets = [&self.learned[laid.kernel], &self.learned[laid.bias]];
-                let [into_kernel, into_bias] = targets.map(|l| l.parts.as_ref().or(l.gradient.as_ref()));
-                let (into_kernel, into_bias) = (needed(into_kernel)?, needed(into_bias)?);
-                list.push(conv.backward_weights(gpu, x, d_y, &laid.code, into_kernel, into_bias)?);
-                for target in targets {
-                    if let (Some(parts), Some(total)) = (&target.parts, &target.gradient) {
-                        let quads = target.layout.device_len() as u32 / 4;
-                        list.push(Reduce { chunks: conv.chunks, quads }.sum(gpu, parts, total)?);
-                    }
-                }
-                if !is_first {
-                    list.extend(self.backward_data(conv, laid)?);
-                }
-            }
-            (Stage::Dense(dense), Laid::Dense { kernel, bias, input, output, .. }) => {
-                let d_y = needed(output.gradient.as_ref())?;
-                if dense.relu != 0 {
-                    let relu = Relu { images: dense.rows, rows: dense.rows, quads: dense.out_quads };
-                    list.push(relu.backward(gpu, &output.value, d_y)?);
-                }
-                let d_kernel = needed(self.learned[*kernel].gradient.as_ref())?;
-                let d_bias = needed(self.learned[*bias].gradient.as_ref())?;
-                list.extend(dense.backward_weights(gpu, &input.value, d_y, d_kernel, d_bias)?);
-                let d_x = needed(input.gradient.as_ref())?;
-                list.push(dense.backward_data(gpu, d_y, &self.learned[*kernel].weights, d_x)?);
-            }
-            (Stage::Dropout(dropout), Laid::Dropout { values }) => {
-                list.push(dropout.apply(gpu, &self.step, needed(values.gradient.as_ref())?)?);
-            }
-            _ => {}
-        }
-        Ok(list)
     }
 }
 

@@ -1,19 +1,39 @@
-//! The shapes of every layer for a batch, and whether they fit the adapter, before anything is allocated.
+//! The shapes of every operation for a batch, and whether they fit the adapter, before anything is allocated.
 
-use super::{Layer, ModelError, NetworkSpec, Target};
+use super::graph::{Graph, Node, Operation, Shape};
+use super::{ModelError, NetworkSpec, Padding, Target};
 use crate::gpu::{Body, Gpu};
+use crate::kernels::QUAD;
+use crate::kernels::activation::Activation;
 use crate::kernels::augment::Augment;
+use crate::kernels::batch_norm::BatchNorm;
 use crate::kernels::conv::Conv;
 use crate::kernels::dense::Dense;
 use crate::kernels::dropout::Dropout;
+use crate::kernels::plain_conv::{PlainConv, Window};
+use crate::kernels::pool::{GlobalAverage, Pool};
 use crate::kernels::softmax::Softmax;
 
-/// One layer with its shapes.
+/// One operation with its shapes.
 #[derive(Clone, Debug)]
 pub enum Stage {
     /// Convolution, ReLU, pooling.
-    Conv(Conv),
-    /// Dropout of what the stage before gave.
+    Block(Conv),
+    /// Convolution.
+    Conv(PlainConv),
+    /// Batch normalisation, sum, activation.
+    BatchNorm(BatchNorm),
+    /// Sum, activation.
+    Activation(Activation),
+    /// Pooling by the maximum.
+    MaxPool(Pool),
+    /// Pooling by the mean.
+    AveragePool(Pool),
+    /// The mean of every channel.
+    GlobalAverage(GlobalAverage),
+    /// Pictures become rows.
+    Flatten,
+    /// Dropout.
     Dropout(Dropout),
     /// Dense, with or without ReLU.
     Dense(Dense),
@@ -22,12 +42,16 @@ pub enum Stage {
 /// The shapes of a network for a batch.
 #[derive(Clone, Debug)]
 pub struct Shapes {
+    /// What is computed.
+    pub graph: Graph,
     /// The way into the network.
     pub augment: Augment,
-    /// The layers that compute.
+    /// One for every node of the graph.
     pub stages: Vec<Stage>,
     /// The end.
     pub softmax: Softmax,
+    /// Gradients that share a forward pass.
+    shared: u32,
 }
 
 impl Shapes {
@@ -36,111 +60,168 @@ impl Shapes {
     /// # Errors
     /// [`ModelError::Spec`].
     pub fn new(spec: &NetworkSpec, batch: u32) -> Result<Shapes, ModelError> {
-        spec.check()?;
-        let (mut height, mut width, mut channels) = (spec.height, spec.width, 3);
-        let mut stages: Vec<Stage> = Vec::new();
-        let mut dropouts = 0;
-        for (index, layer) in spec.layers.iter().enumerate() {
-            match layer {
-                Layer::ConvReluPool { filters } => {
-                    let next_is_convolution = matches!(spec.layers.get(index + 1), Some(Layer::ConvReluPool { .. }));
-                    let border = u32::from(next_is_convolution);
-                    stages.push(Stage::Conv(Conv::new(batch, height, width, (channels, *filters), border)));
-                    (height, width, channels) = (height / 2, width / 2, *filters);
-                }
-                Layer::Dropout { rate } => {
-                    let bytes = match stages.last() {
-                        Some(Stage::Conv(conv)) => conv.y_bytes(),
-                        Some(Stage::Dense(dense)) => dense.y_bytes(),
-                        _ => return Err(ModelError::Spec("dropout with nothing before it".to_owned())),
-                    };
-                    dropouts += 1;
-                    let quads = (bytes / crate::kernels::QUAD) as u32;
-                    stages.push(Stage::Dropout(Dropout {
-                        layer: dropouts,
-                        quads,
-                        rate: *rate,
-                        row_quads: quads / batch,
-                    }));
-                }
-                Layer::Flatten => {
-                    // Channels are padded to quads, and so are the rows that the dense layer sees.
-                    channels = height * width * channels.next_multiple_of(4);
-                }
-                Layer::Dense { units } => {
-                    stages.push(Stage::Dense(Dense::new(batch, channels, *units, true)));
-                    channels = units.next_multiple_of(4);
-                }
-                Layer::Softmax => stages.push(Stage::Dense(Dense::new(batch, channels, spec.classes, false))),
-            }
-        }
+        let graph = Graph::new(spec)?;
+        let stages = (0..graph.nodes.len()).map(|node| stage(&graph, node, batch)).collect();
+        let border = u32::from(graph.begins_with_block());
         Ok(Shapes {
-            augment: Augment { rows: batch, height: spec.height, width: spec.width, border: 1 },
+            augment: Augment { rows: batch, height: spec.height, width: spec.width, border },
             stages,
             softmax: Softmax::new(batch, spec.classes),
+            graph,
+            shared: 1,
         })
     }
 
     /// The same with the gradients of `shared` outputs behind one forward pass.
     pub fn with_shared_gradients(mut self, shared: u32) -> Shapes {
+        let rows = self.augment.rows * shared;
         for stage in &mut self.stages {
-            if let Stage::Conv(conv) = stage {
-                conv.rows = conv.images * shared;
+            match stage {
+                Stage::Block(s) => s.rows = rows,
+                Stage::Conv(s) => s.rows = rows,
+                Stage::BatchNorm(s) => s.rows = rows,
+                Stage::Activation(s) => s.rows = rows,
+                Stage::MaxPool(s) | Stage::AveragePool(s) => s.rows = rows,
+                Stage::GlobalAverage(s) => s.rows = rows,
+                Stage::Flatten | Stage::Dropout(_) | Stage::Dense(_) => {}
             }
         }
+        self.shared = shared;
         self
     }
 
     /// The same with the weights' gradients summed as this body likes it.
     pub fn for_body(mut self, body: Body) -> Shapes {
         for stage in &mut self.stages {
-            if let Stage::Conv(conv) = stage {
-                *conv = conv.for_body(body);
+            match stage {
+                Stage::Block(conv) => *conv = conv.for_body(body),
+                Stage::Conv(conv) => *conv = conv.for_body(body),
+                _ => {}
             }
         }
         self
+    }
+
+    /// Gradients that share a forward pass.
+    pub fn shared(&self) -> u32 {
+        self.shared
+    }
+
+    /// Bytes of a value on the device.
+    pub fn value_bytes(&self, value: usize) -> u64 {
+        let node = self.graph.nodes.iter().position(|node| node.output == value);
+        match node.map(|node| &self.stages[node]) {
+            None => self.augment.x_bytes(),
+            // It may have a border.
+            Some(Stage::Block(conv)) => conv.y_bytes(),
+            Some(_) => u64::from(self.augment.rows) * self.graph.values[value].quads() * QUAD,
+        }
+    }
+
+    /// Bytes of the gradient of a value: it never has a border.
+    pub fn gradient_bytes(&self, value: usize) -> u64 {
+        u64::from(self.augment.rows * self.shared) * self.graph.values[value].quads() * QUAD
+    }
+
+    /// Partial sums in which a node's weight gradients come.
+    pub fn chunks(&self, node: usize) -> u32 {
+        match &self.stages[node] {
+            Stage::Block(conv) => conv.chunks,
+            Stage::Conv(conv) => conv.chunks,
+            _ => 1,
+        }
     }
 
     /// Name and size in bytes of every tensor that could be the largest; for training, with the gradients. (Optimiser states
     /// are as large as the weights.)
     pub fn tensors(&self, training: bool) -> Vec<(String, u64)> {
         let mut all = vec![("the batch of images".to_owned(), self.augment.x_bytes())];
-        let (mut convolutions, mut denses) = (0, 0);
-        for stage in &self.stages {
-            let (name, weights, bias) = match stage {
-                Stage::Conv(c) => {
-                    convolutions += 1;
-                    (format!("conv{convolutions}"), c.weights_bytes(), u64::from(c.bias_bytes()))
+        for (index, (node, stage)) in self.graph.nodes.iter().zip(&self.stages).enumerate() {
+            let name = self.name(node);
+            for parameter in &self.graph.parameters[node.parameters.clone()] {
+                let bytes = parameter.layout.device_len() as u64 * 4;
+                let what = parameter.name.rsplit('.').next().unwrap_or_default();
+                let what = if what == "kernel" { "weights" } else { what };
+                all.push((format!("the {what} of {name}"), bytes));
+                if training && self.chunks(index) > 1 {
+                    let parts = bytes * u64::from(self.chunks(index));
+                    all.push((format!("the partial gradients of the {what} of {name}"), parts));
                 }
-                Stage::Dense(d) => {
-                    denses += 1;
-                    (format!("dense{denses}"), d.weights_bytes(), d.bias_bytes())
-                }
-                Stage::Dropout(_) => continue,
-            };
-            all.push((format!("the weights of {name}"), weights));
-            all.push((format!("the bias of {name}"), bias));
+            }
+            all.push((format!("the output of {name}"), self.value_bytes(node.output)));
+            if training {
+                all.push((format!("the output gradient of {name}"), self.gradient_bytes(node.output)));
+            }
             match stage {
-                Stage::Conv(c) => {
-                    all.push((format!("the output of {name}"), c.y_bytes()));
-                    all.push((format!("the pool codes of {name}"), c.code_bytes()));
-                    if training {
-                        all.push((format!("the output gradient of {name}"), c.d_y_bytes()));
-                        let parts = weights * u64::from(c.chunks);
-                        all.push((format!("the partial weight gradients of {name}"), parts));
-                    }
-                }
-                Stage::Dense(d) => {
-                    all.push((format!("the output of {name}"), d.y_bytes()));
-                    all.push((format!("the partial sums of {name}"), d.partial_bytes()));
-                    if training {
-                        all.push((format!("the output gradient of {name}"), d.y_bytes()));
-                    }
-                }
-                Stage::Dropout(_) => {}
+                Stage::Block(conv) => all.push((format!("the pool codes of {name}"), conv.code_bytes())),
+                Stage::Dense(dense) => all.push((format!("the partial sums of {name}"), dense.partial_bytes())),
+                _ => {}
             }
         }
         all
+    }
+
+    /// What a node is called in messages: its parameters' name, or that of what it works on.
+    fn name(&self, node: &Node) -> String {
+        let own = self.graph.parameters[node.parameters.clone()].first();
+        let own = own.map(|p| p.name.split('.').next().unwrap_or_default().to_owned());
+        let before = || {
+            let before = self.graph.nodes.iter().find(|other| other.output == node.input);
+            before.map_or("the input".to_owned(), |before| self.name(before))
+        };
+        let kind = match node.operation {
+            Operation::MaxPool(_) | Operation::AveragePool(_) | Operation::GlobalAverage => "pooling",
+            Operation::Flatten => "flattening",
+            Operation::Dropout { .. } => "dropout",
+            _ => "the activation",
+        };
+        own.unwrap_or_else(|| format!("{kind} behind {}", before()))
+    }
+}
+
+fn stage(graph: &Graph, index: usize, batch: u32) -> Stage {
+    let node = &graph.nodes[index];
+    let (input, output) = (graph.values[node.input], graph.values[node.output]);
+    let (height, width, channels) = match input {
+        Shape::Pictures { height, width, channels } => (height, width, channels),
+        Shape::Rows { area, channels } => (area, 1, channels),
+    };
+    let outputs = match output {
+        Shape::Pictures { channels, .. } | Shape::Rows { channels, .. } => channels,
+    };
+    let pool = |window: Window| {
+        Pool::new(batch, height, width, channels, window.kernel, window.stride, window.padding == Padding::Same)
+    };
+    match node.operation {
+        Operation::Block => {
+            let next = graph.nodes.get(index + 1);
+            let border = next.is_some_and(|next| next.operation == Operation::Block && next.input == node.output);
+            Stage::Block(Conv::new(batch, height, width, (channels, outputs), u32::from(border)))
+        }
+        Operation::Conv { window, groups, .. } => {
+            Stage::Conv(PlainConv::new(batch, height, width, (channels, outputs), window, groups))
+        }
+        Operation::BatchNorm { momentum, epsilon, function } => {
+            Stage::BatchNorm(BatchNorm::new(batch, height * width, channels, function, epsilon, momentum))
+        }
+        Operation::Activation(function) => Stage::Activation(Activation::new(batch, output.quads() as u32, function)),
+        Operation::MaxPool(window) => Stage::MaxPool(pool(window)),
+        Operation::AveragePool(window) => Stage::AveragePool(pool(window)),
+        Operation::GlobalAverage => Stage::GlobalAverage(GlobalAverage {
+            images: batch,
+            rows: batch,
+            area: height * width,
+            quads: channels.div_ceil(4),
+        }),
+        Operation::Flatten => Stage::Flatten,
+        Operation::Dropout { rate, number } => {
+            let row_quads = output.quads() as u32;
+            Stage::Dropout(Dropout { layer: number, quads: row_quads * batch, rate, row_quads })
+        }
+        Operation::Dense { relu } => {
+            // Channels are padded to quads, and so are the rows that the dense layer sees.
+            Stage::Dense(Dense::new(batch, input.quads() as u32 * 4, outputs, relu))
+        }
     }
 }
 
@@ -187,11 +268,8 @@ pub fn fitting_points(gpu: &Gpu, spec: &NetworkSpec, target: Target, wanted: u32
     let outputs = target.outputs(spec.classes);
     let largest = |batch: u32| -> Result<u64, ModelError> {
         let shapes = Shapes::new(spec, batch)?.with_shared_gradients(outputs);
-        let bytes = shapes.stages.iter().map(|stage| match stage {
-            Stage::Conv(conv) => conv.d_x_bytes().max(conv.d_y_bytes()).max(conv.y_bytes()),
-            Stage::Dense(dense) => dense.y_bytes() * u64::from(outputs),
-            Stage::Dropout(_) => 0,
-        });
+        let values = 0..shapes.graph.values.len();
+        let bytes = values.map(|value| shapes.value_bytes(value).max(shapes.gradient_bytes(value)));
         Ok(bytes.max().unwrap_or(0))
     };
     for batch in (1..=wanted).rev() {

@@ -2,25 +2,75 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::graph::Graph;
 use super::{Layout, ModelError};
+use crate::kernels::plain_conv::Padding;
 
-/// No description asks for more than this, whoever wrote it: sizes in bytes stay far below 2⁶⁴ and numbers of quads below
-/// 2³², and no loop of a kernel runs 65,535 turns, after which some drivers end it in silence.
-const MOST_PIXELS: u32 = 4096;
-const MOST_CLASSES: u32 = 10_000;
-const MOST_UNITS: u32 = 16_384;
-const MOST_INPUTS: u64 = 1 << 26;
-const MOST_LAYERS: usize = 100;
-
-/// One layer.
+/// One layer. Pictures are `[N,H,W,C]` until [`Layer::Flatten`] or [`Layer::GlobalAveragePool`] makes rows `[N,C]` of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "layer", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Layer {
-    /// Convolution 3×3 "same" with this many filters, ReLU, max pooling 2×2 (an odd last row or column is dropped).
-    ConvReluPool {
+    /// Convolution.
+    Conv {
         /// Output channels.
         filters: u32,
+        /// Side of the kernel: odd.
+        #[serde(default = "three")]
+        kernel: u32,
+        /// Pixels from one place of the kernel to the next.
+        #[serde(default = "one")]
+        stride: u32,
+        /// What happens at the edges.
+        #[serde(default)]
+        padding: Padding,
+        /// Groups of channels that do not see each other; as many as there are input channels: a depthwise convolution.
+        #[serde(default = "one")]
+        groups: u32,
+        /// Whether a bias is added: of no use before batch normalisation.
+        #[serde(default = "yes")]
+        bias: bool,
     },
+    /// Batch normalisation of every channel of pictures (Ioffe, Szegedy 2015).
+    BatchNorm {
+        /// Share of the running statistics that a step keeps.
+        #[serde(default = "momentum")]
+        momentum: f32,
+        /// Added to the variance.
+        #[serde(default = "epsilon")]
+        epsilon: f32,
+    },
+    /// max(x, 0).
+    Relu,
+    /// x·Φ(x), Φ the normal distribution's (Hendrycks, Gimpel 2016).
+    Gelu,
+    /// x·σ(x), σ the logistic function (Elfwing et al. 2017).
+    Silu,
+    /// The largest of each square of pixels.
+    MaxPool {
+        /// Side of the square.
+        #[serde(default = "two")]
+        size: u32,
+        /// Pixels from one square to the next; by itself, the side.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stride: Option<u32>,
+        /// What happens at the edges.
+        #[serde(default = "valid")]
+        padding: Padding,
+    },
+    /// The mean of each square of pixels, of those inside the picture.
+    AveragePool {
+        /// Side of the square.
+        #[serde(default = "two")]
+        size: u32,
+        /// Pixels from one square to the next; by itself, the side.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stride: Option<u32>,
+        /// What happens at the edges.
+        #[serde(default = "valid")]
+        padding: Padding,
+    },
+    /// Pictures become rows: the mean of every channel.
+    GlobalAveragePool,
     /// Drops elements with this probability while training.
     Dropout {
         /// In [0, 1).
@@ -28,13 +78,55 @@ pub enum Layer {
     },
     /// Pictures become rows, in height, width, channel order.
     Flatten,
-    /// Dense layer with ReLU.
+    /// Dense layer, of rows.
     Dense {
         /// Outputs.
         units: u32,
     },
+    /// The sum of what two lists of layers make of the same pictures (He et al. 2015).
+    Residual {
+        /// The layers.
+        body: Vec<Layer>,
+        /// The other layers; none is the picture as it is.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        shortcut: Vec<Layer>,
+    },
     /// Dense layer to the classes, with softmax: always the last.
     Softmax,
+}
+
+fn one() -> u32 {
+    1
+}
+fn two() -> u32 {
+    2
+}
+fn three() -> u32 {
+    3
+}
+fn yes() -> bool {
+    true
+}
+fn valid() -> Padding {
+    Padding::Valid
+}
+fn momentum() -> f32 {
+    0.9
+}
+fn epsilon() -> f32 {
+    1e-5
+}
+
+impl Layer {
+    /// Convolution 3×3 "same" with a bias.
+    pub fn conv(filters: u32) -> Layer {
+        Layer::Conv { filters, kernel: 3, stride: 1, padding: Padding::Same, groups: 1, bias: true }
+    }
+
+    /// Max pooling of 2×2 pixels.
+    pub fn max_pool() -> Layer {
+        Layer::MaxPool { size: 2, stride: None, padding: Padding::Valid }
+    }
 }
 
 /// Input size, layers and number of classes.
@@ -58,129 +150,65 @@ pub struct ParameterSpec {
     pub name: String,
     /// Shapes and order.
     pub layout: Layout,
+    /// What it starts from.
+    pub start: Start,
+    /// Whether an optimiser changes it; running statistics it does not.
+    pub learned: bool,
+}
+
+/// What a parameter starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Glorot's uniform distribution.
+    Glorot,
+    /// Zeros.
+    Zeros,
+    /// Ones.
+    Ones,
 }
 
 impl NetworkSpec {
     /// The mission's network: three blocks of convolution, ReLU and pooling with 32, 64 and 128 filters, dropout 0.4,
     /// a dense layer of 256, dropout 0.2, softmax.
     pub fn reference(height: u32, width: u32, classes: u32) -> NetworkSpec {
-        let layers = vec![
-            Layer::ConvReluPool { filters: 32 },
-            Layer::ConvReluPool { filters: 64 },
-            Layer::ConvReluPool { filters: 128 },
+        let mut layers = Vec::new();
+        for filters in [32, 64, 128] {
+            layers.extend([Layer::conv(filters), Layer::Relu, Layer::max_pool()]);
+        }
+        layers.extend([
             Layer::Dropout { rate: 0.4 },
             Layer::Flatten,
             Layer::Dense { units: 256 },
+            Layer::Relu,
             Layer::Dropout { rate: 0.2 },
             Layer::Softmax,
-        ];
+        ]);
         NetworkSpec { height, width, classes, layers }
     }
 
-    /// Checks the order of the layers and that every pool has something to pool.
+    /// Checks that every layer can do its work on what the one before it gives.
     ///
     /// # Errors
-    /// [`ModelError::Spec`] with the layer's number.
+    /// [`ModelError::Spec`] with the layer's place.
     pub fn check(&self) -> Result<(), ModelError> {
-        let fail = |index: usize, text: String| Err(ModelError::Spec(format!("layer {}: {text}", index + 1)));
-        if !(2..=MOST_CLASSES).contains(&self.classes) {
-            return Err(ModelError::Spec(format!("it needs 2 to {MOST_CLASSES} classes, not {}", self.classes)));
-        }
-        if self.height.max(self.width) > MOST_PIXELS {
-            let text = format!("{}×{} pixels, where sides end at {MOST_PIXELS}", self.height, self.width);
-            return Err(ModelError::Spec(text));
-        }
-        if self.layers.len() > MOST_LAYERS {
-            return Err(ModelError::Spec(format!("{} layers, where {MOST_LAYERS} is the most", self.layers.len())));
-        }
-        let (mut height, mut width, mut flat) = (self.height, self.width, false);
-        let mut channels = 3;
-        for (index, layer) in self.layers.iter().enumerate() {
-            match layer {
-                Layer::ConvReluPool { filters } => {
-                    if flat {
-                        return fail(index, "a convolution after Flatten".to_owned());
-                    }
-                    if height < 2 || width < 2 {
-                        let text = format!("pooling of {height}×{width} pixels leaves nothing; use a larger image");
-                        return fail(index, text);
-                    }
-                    if !(1..=MOST_UNITS).contains(filters) {
-                        return fail(index, format!("{filters} filters, where 1 to {MOST_UNITS} are possible"));
-                    }
-                    (height, width, channels) = (height / 2, width / 2, *filters);
-                }
-                Layer::Dropout { rate } => {
-                    if !(0.0..1.0).contains(rate) {
-                        return fail(index, format!("a dropout rate of {rate}: it must be at least 0 and below 1"));
-                    }
-                    let next = self.layers.get(index + 1);
-                    if !flat && next != Some(&Layer::Flatten) || index == 0 {
-                        return fail(index, "dropout must stand before Flatten or after a dense layer".to_owned());
-                    }
-                }
-                Layer::Flatten if flat || index == 0 => {
-                    return fail(index, "Flatten must follow a convolution".to_owned());
-                }
-                Layer::Flatten => {
-                    let inputs = u64::from(height) * u64::from(width) * u64::from(channels);
-                    if inputs > MOST_INPUTS {
-                        return fail(
-                            index,
-                            format!("{inputs} inputs of a dense layer, where {MOST_INPUTS} is the most"),
-                        );
-                    }
-                    flat = true;
-                }
-                Layer::Dense { units } => {
-                    if !flat {
-                        return fail(index, "a dense layer before Flatten".to_owned());
-                    }
-                    if !(1..=MOST_UNITS).contains(units) {
-                        return fail(index, format!("{units} units, where 1 to {MOST_UNITS} are possible"));
-                    }
-                }
-                Layer::Softmax => {
-                    if !flat || index + 1 != self.layers.len() {
-                        return fail(index, "Softmax must be the last layer, after Flatten".to_owned());
-                    }
-                }
-            }
-        }
-        if self.layers.last() != Some(&Layer::Softmax) {
-            return Err(ModelError::Spec("the last layer must be Softmax".to_owned()));
-        }
-        Ok(())
+        Ok(Graph::new(self).map(|_| ())?)
     }
 
-    /// The parameters in order: a kernel and a bias for every convolution and every dense layer.
+    /// The parameters in order: a kernel and mostly a bias for every convolution and every dense layer; scale, offset and
+    /// running statistics for every batch normalisation. None for a network that [`NetworkSpec::check`] refuses.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
-        let (mut height, mut width, mut channels) = (self.height, self.width, 3);
-        let mut spatial = true;
-        let (mut convolutions, mut denses) = (0, 0);
-        let mut all = Vec::new();
-        for layer in &self.layers {
-            match layer {
-                Layer::ConvReluPool { filters } => {
-                    convolutions += 1;
-                    let kernel = Layout::Convolution { kernel: 3, inputs: channels, outputs: *filters };
-                    all.push(ParameterSpec { name: format!("conv{convolutions}.kernel"), layout: kernel });
-                    let bias = Layout::Bias { outputs: *filters };
-                    all.push(ParameterSpec { name: format!("conv{convolutions}.bias"), layout: bias });
-                    (height, width, channels) = (height / 2, width / 2, *filters);
-                }
-                Layer::Dense { .. } | Layer::Softmax => {
-                    denses += 1;
-                    let outputs = if let Layer::Dense { units } = layer { *units } else { self.classes };
-                    let area = if spatial { height * width } else { 1 };
-                    let kernel = Layout::Dense { area, channels, outputs };
-                    all.push(ParameterSpec { name: format!("dense{denses}.kernel"), layout: kernel });
-                    all.push(ParameterSpec { name: format!("dense{denses}.bias"), layout: Layout::Bias { outputs } });
-                    (spatial, channels) = (false, outputs);
-                }
-                Layer::Dropout { .. } | Layer::Flatten => {}
-            }
+        Graph::new(self).map(|graph| graph.parameters).unwrap_or_default()
+    }
+
+    /// The layers with parameters in one line; only their number if there are many.
+    pub fn summary(&self) -> String {
+        let rows = Graph::new(self).map(|graph| graph.rows).unwrap_or_default();
+        let kinds = rows.iter().filter(|row| row.parameters > 0 || row.name == "dropout");
+        let list: Vec<String> =
+            kinds.map(|row| format!("{} {}", row.name, row.description).trim().to_owned()).collect();
+        match list.len() {
+            0..=10 => list.join(", "),
+            many => format!("{many} layers with parameters, from {} to {}", list[0], list[many - 1]),
         }
-        all
     }
 }

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use super::spec::Start;
 use super::{ModelError, NetworkSpec};
 use crate::files::read_at_most;
 use crate::names::{printable, unfit_name};
@@ -56,18 +57,18 @@ const LAYOUT: &str = "Keras: convolution kernels [3,3,in,out], dense kernels [in
 
 impl Weights {
     /// Glorot's uniform start: U(−l, l), l = √(6 / (fan in + fan out)); biases zero (Glorot, Bengio 2010; Keras's
-    /// default). The same seed gives the same weights.
+    /// default). Batch normalisation starts as the identity. The same seed gives the same weights.
     pub fn initial(spec: &NetworkSpec, seed: u64) -> Weights {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let tensors = spec.parameters().into_iter().map(|p| {
-            let data = match p.layout.fans() {
-                None => vec![0.0; p.layout.len()],
-                Some((fan_in, fan_out)) => {
+            let data = match (p.start, p.layout.fans()) {
+                (Start::Glorot, Some((fan_in, fan_out))) => {
                     let limit = (6.0 / (fan_in + fan_out) as f64).sqrt();
                     // 2⁻³²: a whole u32 becomes a number in [0, 1).
                     let mut uniform = || (f64::from(random.next_u32()) * 2f64.powi(-31) - 1.0) * limit;
                     (0..p.layout.len()).map(|_| uniform() as f32).collect()
                 }
+                (start, _) => vec![if start == Start::Ones { 1.0 } else { 0.0 }; p.layout.len()],
             };
             Tensor { name: p.name, shape: p.layout.shape(), data }
         });
@@ -84,6 +85,7 @@ impl Weights {
     /// # Errors
     /// [`ModelError::Weights`] for the first that differs.
     pub fn check(&self, spec: &NetworkSpec) -> Result<(), ModelError> {
+        spec.check()?;
         for parameter in spec.parameters() {
             let expected = parameter.layout.shape();
             let found = match self.0.iter().find(|t| t.name == parameter.name) {
@@ -107,7 +109,7 @@ impl Weights {
         });
         let views: Vec<_> = views.collect::<Result<_, _>>().map_err(|e| fail(e.to_string()))?;
         // One entry, for the order of several would differ from run to run and with it the file's bytes.
-        let about = About { format: 1, layout: LAYOUT.to_owned(), metadata: metadata.clone() };
+        let about = About { format: 2, layout: LAYOUT.to_owned(), metadata: metadata.clone() };
         let about = serde_json::to_string(&about).map_err(|e| fail(e.to_string()))?;
         let header = HashMap::from([(HEADER.to_owned(), about)]);
         let bytes = safetensors::serialize(views, Some(header)).map_err(|e| fail(e.to_string()))?;

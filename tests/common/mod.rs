@@ -21,14 +21,11 @@ pub fn bodies() -> Vec<Gpu> {
 
 /// The network that Keras's figures were made with: the reference network at a small size, without dropout.
 pub fn golden_spec() -> NetworkSpec {
-    let layers = vec![
-        Layer::ConvReluPool { filters: 8 },
-        Layer::ConvReluPool { filters: 16 },
-        Layer::ConvReluPool { filters: 16 },
-        Layer::Flatten,
-        Layer::Dense { units: 32 },
-        Layer::Softmax,
-    ];
+    let mut layers = Vec::new();
+    for filters in [8, 16, 16] {
+        layers.extend([Layer::conv(filters), Layer::Relu, Layer::max_pool()]);
+    }
+    layers.extend([Layer::Flatten, Layer::Dense { units: 32 }, Layer::Relu, Layer::Softmax]);
     NetworkSpec { layers, ..NetworkSpec::reference(16, 16, 3) }
 }
 

@@ -27,6 +27,7 @@ impl Data {
             height: height as u32,
             width: width as u32,
             logit: u32::from(logit),
+            border: random.size(0, 1) as u32,
         };
         let point = |random: &mut Random| {
             let weights = [random.float() as f32, random.float() as f32];
@@ -70,9 +71,10 @@ fn check(gpu: &Gpu, data: &Data) {
     let (height, width) = (data.shape.height as usize, data.shape.width as usize);
 
     let x_shape = [rows, height, width, 3];
-    let x = output(gpu, quad_len(x_shape, 1));
+    let border = data.shape.border as usize;
+    let x = output(gpu, quad_len(x_shape, border));
     run(gpu, data.shape.interpolate(gpu, &pixels, &points, &x));
-    let words_of_x = read_words(gpu, &x, quad_len(x_shape, 1));
+    let words_of_x = read_words(gpu, &x, quad_len(x_shape, border));
     let written = words_of_x.iter().filter(|w| **w != POISON).count();
     assert_eq!(written, quad_len(x_shape, 0), "{name}: the border must be left alone, and all else written");
     let floats: Vec<f32> = words_of_x.into_iter().map(f32::from_bits).collect();
@@ -82,7 +84,7 @@ fn check(gpu: &Gpu, data: &Data) {
         expected.add(i, data.colour(point.background, pixel, c) * (1.0 - f64::from(point.t)));
         expected.add(i, data.colour(point.image, pixel, c) * f64::from(point.t));
     }
-    assert_close(&format!("{name} interpolate"), &from_quads(&floats, x_shape, 1), &expected, 4);
+    assert_close(&format!("{name} interpolate"), &from_quads(&floats, x_shape, border), &expected, 4);
 
     let p_shape = [rows, 1, 1, classes];
     let probabilities = input(gpu, &to_quads(&data.probabilities, p_shape, 0));

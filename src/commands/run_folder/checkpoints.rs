@@ -105,7 +105,7 @@ mod tests {
     use crate::training::Position;
 
     fn spec() -> NetworkSpec {
-        let layers = vec![Layer::ConvReluPool { filters: 2 }, Layer::Flatten, Layer::Softmax];
+        let layers = vec![Layer::conv(2), Layer::Relu, Layer::max_pool(), Layer::Flatten, Layer::Softmax];
         NetworkSpec { height: 2, width: 2, classes: 2, layers }
     }
 
