@@ -5,6 +5,7 @@ pub mod check;
 pub mod devices;
 pub mod evaluate;
 pub mod explain;
+pub mod model;
 pub mod predict;
 pub mod report;
 pub mod train;
@@ -52,6 +53,8 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Write report.html into a run folder once more: curves, confusions, calibration, heatmaps on one page
     Report(report::ReportArgs),
+    /// Show a network's layers, parameters, multiply-adds and memory, or list the built-in networks
+    Model(model::ModelArgs),
     /// Measure how long steps take on this adapter, kernel by kernel
     Bench(bench::BenchArgs),
     /// List the graphics adapters of this machine
@@ -168,6 +171,7 @@ pub fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Predict(args) => predict::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Devices(args) => devices::run(&args),
     }

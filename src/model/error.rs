@@ -12,6 +12,16 @@ pub enum ModelError {
     /// The list of layers makes no network.
     #[error("the network cannot be built: {0}")]
     Spec(String),
+    /// A network's file makes no network.
+    #[error("{file}{}: {reason}", line.map_or_else(String::new, |line| format!(", line {line}")))]
+    Description {
+        /// The file, or the name of a built-in network.
+        file: String,
+        /// The line, from 1.
+        line: Option<usize>,
+        /// What is wrong, and what to write.
+        reason: String,
+    },
     /// A tensor is larger than the adapter can bind.
     #[error(
         "{tensor} needs {} MiB, but {adapter} binds at most {} MiB at once; {advice}",

@@ -92,13 +92,8 @@ fn even(batch: u32, most: u32) -> u32 {
 /// About what a training takes of the device's memory, without its pictures.
 fn training_bytes(gpu: &Gpu, spec: &NetworkSpec, part: u32, purpose: Purpose) -> u64 {
     let Ok(shapes) = Shapes::new(spec, part) else { return 0 };
-    let shapes = shapes.for_body(gpu.body());
-    let tensors: u64 = shapes.tensors(true).iter().map(|(_, bytes)| bytes).sum();
     let states = if let Purpose::Train(rule, _) = purpose { rule.states() } else { (false, false) };
-    let copies = 1 + u64::from(states.0) + u64::from(states.1);
-    let parameters = shapes.graph.parameters.iter();
-    let weights: u64 = parameters.map(|p| p.layout.device_len() as u64 * 4).sum();
-    tensors + copies * weights
+    shapes.for_body(gpu.body()).training_bytes(u64::from(states.0) + u64::from(states.1))
 }
 
 #[cfg(test)]

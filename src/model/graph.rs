@@ -18,7 +18,7 @@ const MOST_CLASSES: u32 = 10_000;
 const MOST_UNITS: u32 = 16_384;
 const MOST_INPUTS: u64 = 1 << 26;
 const MOST_LAYERS: usize = 500;
-const MOST_DEPTH: usize = 8;
+pub(super) const MOST_DEPTH: usize = 8;
 const LARGEST_KERNEL: u32 = 31;
 /// Pixels of all pool windows over a pixel.
 const MOST_WINDOWS: u32 = 65_000;
@@ -28,7 +28,7 @@ const MOST_WINDOWS: u32 = 65_000;
 pub struct Place(pub Vec<(&'static str, usize)>);
 
 impl Place {
-    fn at(&self, index: usize) -> Place {
+    pub(super) fn at(&self, index: usize) -> Place {
         let mut place = self.clone();
         if let Some(last) = place.0.last_mut() {
             last.1 = index;
@@ -36,7 +36,7 @@ impl Place {
         place
     }
 
-    fn inside(&self, list: &'static str) -> Place {
+    pub(super) fn inside(&self, list: &'static str) -> Place {
         let mut place = self.clone();
         place.0.push((list, 0));
         place

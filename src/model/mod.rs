@@ -1,6 +1,7 @@
-//! Which layers there are and in what order: the list ([`NetworkSpec`]), its shapes on the device ([`Shapes`]), the
+//! Which layers there are and in what order: the list ([`NetworkSpec`]) and the files it is read from ([`Architecture`]), its shapes on the device ([`Shapes`]), the
 //! weights in Keras's layouts ([`Weights`]), and the [`Network`] that lays plans from them.
 
+mod architecture;
 mod error;
 mod explanation;
 mod fitting;
@@ -14,6 +15,7 @@ mod shapes;
 mod spec;
 mod weights;
 
+pub use architecture::Architecture;
 pub use error::ModelError;
 pub use explanation::Target;
 pub use fitting::{Part, network_for_training};

@@ -161,6 +161,14 @@ impl Shapes {
         all
     }
 
+    /// About what training takes of the device's memory, without its pictures: all tensors, and of every parameter a gradient
+    /// and `moments` more, which the optimiser keeps.
+    pub fn training_bytes(&self, moments: u64) -> u64 {
+        let tensors: u64 = self.tensors(true).iter().map(|(_, bytes)| bytes).sum();
+        let learned = self.graph.parameters.iter().filter(|parameter| parameter.learned);
+        tensors + (1 + moments) * learned.map(|parameter| parameter.layout.device_len() as u64 * 4).sum::<u64>()
+    }
+
     /// What a node is called in messages: its parameters' name, or that of what it works on.
     fn name(&self, node: &Node) -> String {
         let own = self.graph.parameters[node.parameters.clone()].first();

@@ -1,9 +1,11 @@
 //! A network as a list of layers.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::graph::Graph;
-use super::{Layout, ModelError};
+use super::{Architecture, Layout, ModelError};
 use crate::kernels::plain_conv::Padding;
 
 /// One layer. Pictures are `[N,H,W,C]` until [`Layer::Flatten`] or [`Layer::GlobalAveragePool`] makes rows `[N,C]` of them.
@@ -140,7 +142,27 @@ pub struct NetworkSpec {
     /// Classes.
     pub classes: u32,
     /// The layers, first to last; rescaling of 0..255 to 0..1 comes before them.
+    #[serde(deserialize_with = "layers")]
     pub layers: Vec<Layer>,
+}
+
+/// Layers of a run. The first version of the program had one layer for convolution, ReLU and pooling, and a ReLU in every
+/// dense one.
+fn layers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Layer>, D::Error> {
+    let written = Vec::<serde_json::Map<String, Value>>::deserialize(deserializer)?;
+    let is = |layer: &serde_json::Map<String, Value>, kind: &str| layer.get("layer").is_some_and(|name| name == kind);
+    let early = written.iter().any(|layer| is(layer, "conv_relu_pool"));
+    let mut layers = Vec::new();
+    for mut layer in written {
+        let (block, dense) = (is(&layer, "conv_relu_pool"), early && is(&layer, "dense"));
+        if block {
+            layer.insert("layer".to_owned(), "conv".into());
+        }
+        layers.push(Layer::deserialize(Value::Object(layer)).map_err(D::Error::custom)?);
+        layers.extend((block || dense).then_some(Layer::Relu));
+        layers.extend(block.then(Layer::max_pool));
+    }
+    Ok(layers)
 }
 
 /// A parameter of the network: its name, and how it lies in Keras's files and on the device.
@@ -184,6 +206,14 @@ impl NetworkSpec {
             Layer::Softmax,
         ]);
         NetworkSpec { height, width, classes, layers }
+    }
+
+    /// The built-in network called `name`.
+    ///
+    /// # Errors
+    /// As [`Architecture::open`] and [`Architecture::network`].
+    pub fn builtin(name: &str, height: u32, width: u32, classes: u32) -> Result<NetworkSpec, ModelError> {
+        Architecture::builtin(name)?.network(height, width, classes)
     }
 
     /// Checks that every layer can do its work on what the one before it gives.
