@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use glowworm::commands::{Settings, parse_background};
 use glowworm::data::{Region, read_picture};
-use glowworm::model::{Layer, NetworkSpec, Weights};
+use glowworm::model::{Architecture, Layer, NetworkSpec, Weights};
 use glowworm::names::{printable, unfit_name};
 use glowworm::report::{Epoch, History};
 use glowworm::training::Checkpoint;
@@ -31,6 +31,15 @@ pub fn settings(bytes: &[u8]) {
         && let Ok(settings) = Settings::parse(text)
     {
         settings.network.parameters().iter().for_each(|parameter| assert!(parameter.layout.device_len() > 0));
+    }
+}
+
+pub fn architecture(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(architecture) = Architecture::parse("network.toml", text.to_owned().into())
+        && let Ok(network) = architecture.network(16, 16, 2)
+    {
+        assert!(!network.parameters().is_empty() && !network.summary().is_empty());
     }
 }
 

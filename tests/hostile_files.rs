@@ -19,9 +19,10 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn every_input_that_is_kept_is_survived() {
     type Parse = fn(&[u8]);
-    let targets: [(&str, Parse); 5] = [
+    let targets: [(&str, Parse); 6] = [
         ("picture", parsers::picture),
         ("settings", parsers::settings),
+        ("architecture", parsers::architecture),
         ("weights", parsers::weights),
         ("checkpoint", parsers::checkpoint),
         ("run_files", parsers::run_files),

@@ -355,7 +355,6 @@ fn whole(text: &str) -> String {
 /// The settings that matter most, in words.
 pub(super) fn facts(settings: &Settings, pictures: String, epochs: String) -> Vec<Fact> {
     let spec = &settings.network;
-    let parameters: usize = spec.parameters().iter().map(|p| p.layout.len()).sum();
     let optimizer = match settings.optimizer {
         OptimizerSettings::Adam => "Adam".to_owned(),
         OptimizerSettings::Sgd { momentum: 0.0, .. } => "SGD".to_owned(),
@@ -374,7 +373,7 @@ pub(super) fn facts(settings: &Settings, pictures: String, epochs: String) -> Ve
         ("batch size", settings.batch_size.to_string()),
         ("optimiser", format!("{optimizer}, learning rate {}", settings.learning_rate)),
         ("augmentation", if settings.augment { "flips and turns" } else { "none" }.to_owned()),
-        ("network", format!("{}; {} parameters", spec.summary(), check::grouped(parameters))),
+        ("network", settings.network_in_a_line()),
         ("seed", settings.seed.to_string()),
         ("version", format!("glowworm {}", settings.version)),
     ]

@@ -240,3 +240,157 @@ fn in_words(complaint: &str, key: &str) -> String {
         _ => format!("{key}: {}", text.replace("unknown variant", "unknown value")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(text: &str) -> Result<NetworkSpec, String> {
+        let architecture = Architecture::parse("a/b.toml", Cow::Owned(text.to_owned())).map_err(|e| e.to_string())?;
+        architecture.network(16, 16, 3).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_built_in_networks_are_networks_at_every_size() {
+        for name in Architecture::names() {
+            let architecture = Architecture::builtin(name).expect(name);
+            assert!(architecture.name == name && architecture.description.is_some());
+            for side in [16, 17, 30, 64, 101, 224] {
+                architecture.network(side, side, 5).unwrap_or_else(|error| panic!("{name} at {side}: {error}"));
+            }
+        }
+        let reference = NetworkSpec::builtin("reference", 64, 64, 3).expect("it is built in");
+        assert_eq!(reference, NetworkSpec::reference(64, 64, 3));
+        let error = Architecture::open("resnet-smal").expect_err("there is none").to_string();
+        assert_eq!(
+            error,
+            "resnet-smal: there is no such file, and the built-in networks are reference, bugnet, resnet-small, \
+             separable-small"
+        );
+    }
+
+    #[test]
+    fn both_ways_to_write_a_list_are_read() {
+        let tables = "name = 'mine'\n[[layers]]\nlayer = 'conv'\nfilters = 4\nstride = 2\n[[layers]]\nlayer = 'residual'\n\
+                      [[layers.body]]\nlayer = 'conv'\nfilters = 4\n[[layers]]\nlayer = 'flatten'\n[[layers]]\nlayer = 'softmax'";
+        let list = "layers = [{ layer = 'conv', filters = 4, stride = 2, kernel = 3, padding = 'same' },\n\
+                    { layer = 'residual', body = [{ layer = 'conv', filters = 4 }], shortcut = [] },\n\
+                    { layer = 'flatten' }, { layer = 'softmax' }]";
+        assert_eq!(open(tables), open(list));
+        assert_eq!(open(tables).map(|spec| spec.layers.len()), Ok(4));
+    }
+
+    #[test]
+    fn errors_name_the_line_and_what_to_write() {
+        let after = |line: &str| {
+            format!(
+                "layers = [\n{{ layer = 'conv', filters = 4 }},\n{line},\n{{ layer = 'flatten' }},\n{{ layer = 'softmax' }}]"
+            )
+        };
+        for (text, error) in [
+            (
+                after("{ layer = 'convolution' }"),
+                "a/b.toml, line 3: layer 2: unknown layer `convolution`, expected one of `conv`, `batch_norm`",
+            ),
+            (
+                after("{ layer = 'conv', filtres = 4 }"),
+                "line 3: layer 2: unknown key `filtres`, expected one of `filters`, `kernel`",
+            ),
+            (after("{ layer = 'conv',\n  kernel = 3 }"), "line 3: layer 2: `filters` is missing; write filters = 32"),
+            (after("{ filters = 3 }"), "line 3: layer 2: `layer` is missing; write layer = \"conv\""),
+            (
+                after("{ layer = 'conv', kernel = 3,\n  filters = '4' }"),
+                "line 4: layer 2: filters: invalid type: string \"4\", expected a whole number",
+            ),
+            (
+                after("{ layer = 'conv', filters = -4 }"),
+                "layer 2: filters: invalid value: integer `-4`, expected a whole number",
+            ),
+            (
+                after("{ layer = 'conv', filters = 4.5 }"),
+                "layer 2: filters: invalid type: floating point `4.5`, expected a whole number",
+            ),
+            (
+                after("{ layer = 'conv', filters = 99999999999 }"),
+                "layer 2: filters: invalid value: integer `99999999999`",
+            ),
+            (
+                after("{ layer = 'conv', filters = 9999999999999999999999999999999999999999999 }"),
+                "layer 2: filters: integer number overflowed",
+            ),
+            (
+                after("{ layer = 'conv', filters = 4, padding = 'full' }"),
+                "padding: unknown value `full`, expected `same` or `valid`",
+            ),
+            (after("{ layer = 'dropout', rate = nan }"), "line 3: layer 2: a dropout rate of NaN"),
+            (
+                after("{ layer = 'relu', size = 2 }"),
+                "line 3: layer 2: unknown key `size`: this layer has none but `layer`",
+            ),
+            (after("{ layer = 'residual' }"), "`body` is missing; write body = [{ layer"),
+            (after("{ layer = 'residual', body = 3 }"), "body: invalid type: integer `3`, expected a list of layers"),
+            (
+                after("{ layer = 'residual', body = [\n{ layer = 'relu' },\n{ layer = 'max_poll' }] }"),
+                "line 5: layer 2, body layer 2: unknown layer `max_poll`",
+            ),
+            (
+                after("{ layer = 'residual', body = [\n{ layer = 'relu' },\n{ layer = 'max_pool' }] }"),
+                "line 3: layer 2: the body gives 8 × 8 × 4",
+            ),
+            (
+                after("{ layer = 'residual', body = [\n{ layer = 'relu' },\n{ layer = 'max_pool', size = 20 }] }"),
+                "line 5: layer 2, body layer 2: 20×20 does not fit into 16×16 pixels",
+            ),
+            (
+                after("'relu'"),
+                "line 3: layer 2: it should be a table, but is of type string; write { layer = \"relu\" }",
+            ),
+            (after("{ layer = 'softmax' }"), "line 3: layer 2: softmax must be the very last layer"),
+            (after("{ layer = 'relu' "), "line 4: missing key for inline table"),
+            ("layers = 3".to_owned(), "line 1: the layers are tables; write [[layers]] above each"),
+            ("layer = 'conv'".to_owned(), "line 1: unknown key `layer`, expected `name`, `description` or [[layers]]"),
+            ("\nclasses = 3".to_owned(), "line 2: a network takes its size from --image-size"),
+            ("name = 3".to_owned(), "line 1: name should be a text, but it is of type integer; write name = \"…\""),
+            ("name = 'a\\b'".to_owned(), "line 1: a name for the network: it holds a slash"),
+            (String::new(), "a/b.toml: it has no layers; write [[layers]]"),
+            ("[[layers]]\nlayer = 'relu'".to_owned(), "a/b.toml: the last layer must be softmax"),
+        ] {
+            let found = open(&text).expect_err(&text);
+            assert!(found.contains(error), "{text}\n→ {found}");
+        }
+    }
+
+    #[test]
+    fn files_that_ask_for_too_much_are_refused() {
+        for depth in [9, 50, 100_000] {
+            let text = |open: &str, close: &str| format!("layers = [{}{}]", open.repeat(depth), close.repeat(depth));
+            open(&text("{ layer = 'residual', body = [", "] }")).expect_err("too deep");
+            open(&text("[", "]")).expect_err("too deep");
+            open(&format!("[[layers{}]]\nlayer = 'relu'", ".body".repeat(depth))).expect_err("too deep");
+        }
+        let headers: String =
+            (1..70).map(|depth| format!("[[layers{}]]\nlayer = 'residual'\n", ".body".repeat(depth - 1))).collect();
+        let error = open(&headers).expect_err("too deep");
+        assert!(error.contains("8 deep"), "{error}");
+        let many = format!(
+            "layers = [{}{{ layer = 'flatten' }}, {{ layer = 'softmax' }}]",
+            "{ layer = 'relu' },".repeat(40_000)
+        );
+        assert!(open(&many).expect_err("too many").contains("40002 layers, where 500 is the most"));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("large.toml");
+        std::fs::write(&path, vec![b'#'; 10 << 20]).expect("written");
+        let error = Architecture::open(&path.display().to_string()).expect_err("too large").to_string();
+        assert!(error.contains("it is larger than 1048576 bytes"), "{error}");
+        std::fs::write(&path, b"\xff\xfe").expect("written");
+        assert!(
+            Architecture::open(&path.display().to_string()).expect_err("no text").to_string().contains("not UTF-8")
+        );
+        assert!(
+            Architecture::open(&folder.path().display().to_string())
+                .expect_err("a folder")
+                .to_string()
+                .contains("it is no file")
+        );
+    }
+}

@@ -700,3 +700,6 @@ fn count(layers: &[Layer], depth: usize) -> Result<usize, String> {
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,3 +242,26 @@ impl NetworkSpec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_of_the_first_version_are_read() {
+        let early = "height = 64\nwidth = 64\nclasses = 3\n\
+                     layers = [{ layer = 'conv_relu_pool', filters = 32 }, { layer = 'conv_relu_pool', filters = 64 }, \
+                     { layer = 'conv_relu_pool', filters = 128 }, { layer = 'dropout', rate = 0.4000000059604645 }, { layer = 'flatten' }, \
+                     { layer = 'dense', units = 256 }, { layer = 'dropout', rate = 0.2 }, { layer = 'softmax' }]";
+        let spec: NetworkSpec = toml::from_str(early).expect("a network");
+        let reference = NetworkSpec::reference(64, 64, 3);
+        assert_eq!(spec, reference);
+        // And what is written today.
+        assert_eq!(toml::from_str::<NetworkSpec>(&toml::to_string(&reference).expect("text")), Ok(spec));
+        let resnet = NetworkSpec::builtin("resnet-small", 64, 64, 3).expect("built in");
+        let json = serde_json::to_string(&resnet).expect("text");
+        assert_eq!(serde_json::from_str::<NetworkSpec>(&json).expect("a network"), resnet);
+        let error = toml::from_str::<NetworkSpec>(&early.replace("'flatten'", "'flat'")).expect_err("no layer");
+        assert!(error.message().contains("unknown variant `flat`"), "{error}");
+    }
+}

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::check::grouped;
 use crate::data::{Region, Winner};
 use crate::model::NetworkSpec;
 use crate::training::OptimizerSettings;
@@ -48,6 +49,9 @@ pub struct Settings {
     pub adapter: String,
     /// The adapter's driver.
     pub driver: String,
+    /// What the network is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Optimiser and its constants.
     pub optimizer: OptimizerSettings,
     /// Input size and layers.
@@ -55,6 +59,13 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The network in a line: its name, and its layers.
+    pub fn network_in_a_line(&self) -> String {
+        let name = self.model.as_ref().map_or(String::new(), |name| format!("{name}: "));
+        let parameters: usize = self.network.parameters().iter().map(|parameter| parameter.layout.len()).sum();
+        format!("{name}{}; {} parameters", self.network.summary(), grouped(parameters))
+    }
+
     /// Reads the text of a `settings.toml`, and checks it as the command line's options are checked.
     ///
     /// # Errors

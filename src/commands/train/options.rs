@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::commands::{CommandError, DeviceArgs, Settings};
 use crate::data::{Region, Winner};
 use crate::gpu::Gpu;
-use crate::model::NetworkSpec;
+use crate::model::Architecture;
 use crate::training::OptimizerSettings;
 
 const DEFAULT_EPOCHS: u32 = 25;
@@ -57,6 +57,9 @@ pub struct TrainArgs {
     /// Side in pixels that pictures are resized to
     #[arg(long, value_name = "PIXELS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(8..=4096))]
     image_size: u32,
+    /// Network to train: a built-in one (`glowworm model` lists them), or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "reference")]
+    model: String,
     /// Times that every picture is seen [default: 25]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) epochs: Option<u32>,
@@ -117,7 +120,7 @@ pub struct TrainArgs {
     /// Go on with a run that was interrupted, from its last checkpoint and with its own settings: it ends with the bits that
     /// it would have ended with. With --epochs, a finished run goes on to more; with --learning-rate, one that diverged
     /// gets a smaller rate
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "image_size", "batch_size", "optimizer", "momentum", "nesterov", "seed", "no_augment", "validation_split", "mask", "exclude_leaks", "exclude_list",
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "image_size", "model", "batch_size", "optimizer", "momentum", "nesterov", "seed", "no_augment", "validation_split", "mask", "exclude_leaks", "exclude_list",
         "folds", "no_check", "strict", "out", "background"])]
     pub(super) resume: Option<PathBuf>,
     /// How often to write a checkpoint that --resume goes on from: every so many steps (500), or seconds (30s)
@@ -158,17 +161,19 @@ impl TrainArgs {
     /// Holds the options against each other before any work is done.
     ///
     /// # Errors
-    /// [`CommandError::Usage`].
+    /// [`CommandError::Usage`]; [`CommandError::Model`] for a network that is none.
     pub(super) fn check(&self) -> Result<(), CommandError> {
+        Architecture::open(&self.model)?.network(self.image_size, self.image_size, 2)?;
         self.learning_rate(self.optimizer()?).map(|_| ())
     }
 
     /// What the run is started with, as its folder keeps it.
     ///
     /// # Errors
-    /// [`CommandError::Usage`] for values that make no sense.
+    /// [`CommandError::Usage`] for values that make no sense; [`CommandError::Model`].
     pub(super) fn settings(&self, data: PathBuf, gpu: &Gpu, classes: u32) -> Result<Settings, CommandError> {
         let optimizer = self.optimizer()?;
+        let architecture = Architecture::open(&self.model)?;
         Ok(Settings {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data,
@@ -187,7 +192,8 @@ impl TrainArgs {
             adapter: gpu.summary().name.clone(),
             driver: gpu.summary().driver.clone(),
             optimizer,
-            network: NetworkSpec::reference(self.image_size, self.image_size, classes),
+            network: architecture.network(self.image_size, self.image_size, classes)?,
+            model: Some(architecture.name),
         })
     }
 

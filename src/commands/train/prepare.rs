@@ -47,6 +47,7 @@ impl Prepared {
         say: &Say,
     ) -> Result<Prepared, CommandError> {
         let network = lay(gpu, &settings, args.fit)?;
+        say.line(format_args!("network  {}", settings.network_in_a_line()));
         settings.part = network.accumulates().then_some(network.batch() as u32);
         if let Some(part) = settings.part {
             let batch = settings.batch_size;
