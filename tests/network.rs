@@ -1,14 +1,16 @@
 //! The whole network against the figures of Keras in `tests/golden/network.safetensors`: every activation, the loss,
-//! every gradient, and the weights after one and five steps of every optimiser; on every body that the adapter runs.
+//! every gradient, and the weights after one and five steps of every optimiser; and the losses of twenty steps in
+//! `tests/golden/training.safetensors`; on every body that the adapter runs.
 
 mod common;
 
 use common::{Golden, bodies, golden_spec as spec};
 use glowworm::kernels::augment::Sample;
-use glowworm::model::{Layer, Network, StepSettings, Weights};
+use glowworm::model::{Layer, Network, NetworkSpec, StepSettings, Weights};
 use glowworm::training::{OptimizerSettings, Schedule};
 
 const GOLDEN: &[u8] = include_bytes!("golden/network.safetensors");
+const TRAINING: &[u8] = include_bytes!("golden/training.safetensors");
 const BATCH: usize = 6;
 
 /// f32 against f32: both round, in different orders; 1e-5 relative is some hundred roundings.
@@ -101,6 +103,42 @@ fn weights_after_one_and_five_steps_agree_with_keras() {
                 }
             }
             assert_close(&format!("{name} losses"), &losses, &golden.get(&format!("{name}.losses")));
+        }
+    }
+}
+
+/// Twenty steps of Adam over four batches: the network of the mission at a small size, and bugnet with batch normalisation.
+#[test]
+fn losses_of_twenty_steps_agree_with_keras() {
+    let golden = Golden::open(TRAINING);
+    let mut layers: Vec<Layer> = Vec::new();
+    for filters in [8, 12, 16] {
+        layers.extend([Layer::conv(filters), Layer::Relu, Layer::max_pool()]);
+    }
+    layers.extend([Layer::Flatten, Layer::Dense { units: 24 }, Layer::Relu, Layer::Softmax]);
+    let reference = NetworkSpec { height: 20, width: 20, classes: 3, layers };
+    let bugnet = NetworkSpec::builtin("bugnet", 20, 20, 3).expect("it is built in");
+    let labels: Vec<u32> = golden.get("labels").iter().map(|label| *label as u32).collect();
+    for gpu in bodies() {
+        let pixels = gpu.buffer_with("pixels", &golden.pictures("images")).expect("room");
+        for (name, spec) in [("reference", &reference), ("bugnet", &bugnet)] {
+            let weights = golden.weights_of(spec, &format!("{name}.weights"));
+            let settings = OptimizerSettings::Adam;
+            let network = Network::new(&gpu, spec, BATCH as u32, settings.purpose(), &weights).expect("it fits");
+            let plan = network.training_plan(&pixels).expect("it is for training");
+            for (step, expected) in golden.get(&format!("{name}.losses")).into_iter().enumerate() {
+                let first = step % 4 * BATCH;
+                let samples: Vec<Sample> = (first..first + BATCH).map(|i| Sample::plain(i as u32)).collect();
+                let rate = settings.rate(1e-3, step as u64);
+                let settings = StepSettings { seed: 0, step: step as u32, rate };
+                network.set_batch(settings, &samples, &labels[first..first + BATCH]);
+                plan.submit(&gpu, &mut []).expect("it runs");
+                let results: Vec<f32> = gpu.read(network.results()).expect("read");
+                let loss = results.chunks(2).take(BATCH).map(|r| r[0]).sum::<f32>() / BATCH as f32;
+                let error = (loss - expected).abs() / expected;
+                println!("{:?} {name}, step {step}: {loss} of {expected}, {error:.1e}", gpu.body());
+                assert!(error <= 1e-4, "{:?} {name}, step {step}: {loss}, Keras {expected}", gpu.body());
+            }
         }
     }
 }

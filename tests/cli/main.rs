@@ -6,6 +6,7 @@ mod explanations;
 mod folds;
 mod interruptions;
 mod learning_rates;
+mod models;
 // Windows allows no such names of files.
 #[cfg(unix)]
 mod report;

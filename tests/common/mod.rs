@@ -47,7 +47,11 @@ impl Golden {
     }
 
     pub fn weights(&self, prefix: &str) -> Weights {
+        self.weights_of(&golden_spec(), prefix)
+    }
+
+    pub fn weights_of(&self, spec: &NetworkSpec, prefix: &str) -> Weights {
         let tensor = |p: Tensor| Tensor { data: self.get(&format!("{prefix}.{}", p.name)), ..p };
-        Weights(Weights::initial(&golden_spec(), 0).0.into_iter().map(tensor).collect())
+        Weights(Weights::initial(spec, 0).0.into_iter().map(tensor).collect())
     }
 }

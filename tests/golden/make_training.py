@@ -47,7 +47,7 @@ images = smooth_images(BATCH * BATCHES)
 labels = rng.integers(0, CLASSES, BATCH * BATCHES)
 for c in range(CLASSES):                                  # something to learn
     images[labels == c, 5 * c:5 * c + 7, 6:14, c] = 230
-out = {"images": images, "labels": labels.astype("int32")}
+out = {"images": images.astype("float32"), "labels": labels.astype("float32")}
 for name, list_of_layers in NETWORKS.items():
     model = keras.Sequential([keras.Input((SIDE, SIDE, 3)), layers.Rescaling(1 / 255)] + list_of_layers)
     for key, v in named(model).items():
