@@ -1,4 +1,4 @@
-//! `glowworm bench`: how long the reference network's steps take on this adapter, and which kernels take it.
+//! `glowworm bench`: how long a network's steps take on this adapter, and which kernels take it.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use super::{CommandError, DeviceArgs};
 use crate::gpu::{Gpu, Plan, Work};
 use crate::kernels::augment::Sample;
 use crate::kernels::explain::Point;
-use crate::model::{Network, NetworkSpec, Purpose, StepSettings, Target, Weights, fit, fitting_points};
+use crate::model::{Architecture, Network, NetworkSpec, Purpose, StepSettings, Target, Weights, fit, fitting_points};
 use crate::training::OptimizerSettings;
 
 /// Options of `bench`.
@@ -18,6 +18,9 @@ pub struct BenchArgs {
     /// Side of the pictures in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(8..=4096))]
     image_size: u32,
+    /// Network to measure: a built-in one (`glowworm model` lists them), or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "reference")]
+    model: String,
     /// Pictures in a batch
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_535))]
     batch_size: u32,
@@ -174,7 +177,8 @@ fn explanation(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec) -> Result<Timed,
 /// [`CommandError`].
 pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     let gpu = args.device.open()?;
-    let spec = NetworkSpec::reference(args.image_size, args.image_size, args.classes);
+    let architecture = Architecture::open(&args.model)?;
+    let spec = architecture.network(args.image_size, args.image_size, args.classes)?;
     let mut all = steps(args, &gpu, &spec)?;
     all.push(explanation(args, &gpu, &spec)?);
     let adapter = gpu.summary();
@@ -187,11 +191,11 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
         });
         let plans: Vec<_> = plans.collect();
         let about = json!({ "adapter": adapter.name, "driver": adapter.driver, "version": env!("CARGO_PKG_VERSION"),
-            "image_size": args.image_size, "classes": args.classes, "repeats": args.repeats, "plans": plans });
+            "model": architecture.name, "image_size": args.image_size, "classes": args.classes, "repeats": args.repeats, "plans": plans });
         println!("{about:#}");
         return Ok(());
     }
-    println!("{}, driver {}; median of {}", adapter.name, adapter.driver, args.repeats);
+    println!("{}, driver {}; {}; median of {}", adapter.name, adapter.driver, architecture.name, args.repeats);
     if !args.steps_only {
         let clock = if gpu.has_timestamps() { "the device's clock, one after another" } else { "each alone" };
         println!("Kernels by {clock}; operations and bytes as the direct sums need them, counted once");
