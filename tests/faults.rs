@@ -97,7 +97,11 @@ fn a_batch_that_does_not_fit_is_worked_on_in_parts_with_the_same_result() {
     let root = pictures();
     let root = root.path();
     let tiles = || Ok(Gpu::open(None)?.with_body(Body::Tiles));
-    let options = ["--optimizer", "sgd", "--batch-size", "20"];
+    // Partners of mixed pictures stand anywhere in the batch, and so in other parts.
+    let strong = root.join("strong.toml");
+    std::fs::write(&strong, "flip = 0.5\nhue = 0.1\nmixup = 0.4\ncutmix = 1.0\n").expect("written");
+    let strong = strong.display().to_string();
+    let options = ["--optimizer", "sgd", "--batch-size", "20", "--augmentation", &strong];
     train(root, "whole", &options, &tiles).expect("it trains");
     // Room for the weights of the first dense layer, 512 KiB; of the convolutions' partial gradients, which grow with the
     // batch, for those of 16 pictures.

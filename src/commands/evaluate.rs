@@ -19,6 +19,9 @@ pub struct EvaluateArgs {
     /// Take the weights of the epoch that did best on the test pictures (which flatters the score a little), not the last
     #[arg(long)]
     best: bool,
+    /// Average the probabilities over each picture and its mirror image, in twice the time [default: as in training]
+    #[arg(long)]
+    flip_average: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -43,6 +46,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
         folder: args.data.as_deref(),
         best: args.best,
         strict: args.strict,
+        flip_average: args.flip_average,
         batch_size: args.batch_size,
         output: Output::detect(args.json),
     };

@@ -37,7 +37,7 @@ pub struct ExplainArgs {
 pub fn run(args: &ExplainArgs) -> Result<(), CommandError> {
     // A mean over many pictures needs less of each.
     let options = args.sampling.options(if args.summary { 100 } else { 200 })?;
-    let asked = Answered::new(&args.pictures)?;
+    let asked = Answered::new(&args.pictures, false)?;
     if args.summary {
         return summarize(args, &asked, options);
     }

@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod model;
 pub mod predict;
+pub mod preview;
 pub mod report;
 pub mod train;
 
@@ -45,6 +46,8 @@ pub enum Command {
     Train(train::TrainArgs),
     /// Look through a folder of pictures before training: broken files, copies, test pictures that leak, wrong labels, shortcuts
     Check(check::CheckArgs),
+    /// Draw what augmentation makes of some training pictures
+    Preview(preview::PreviewArgs),
     /// Measure a trained network on the test pictures
     Evaluate(evaluate::EvaluateArgs),
     /// Say what is on pictures, with percentages, and draw SHAP heatmaps that show why
@@ -167,6 +170,7 @@ pub fn run(cli: Cli) -> Result<(), CommandError> {
     match cli.command {
         Command::Train(args) => train::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Preview(args) => preview::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -95,14 +95,17 @@ pub struct Answered {
 }
 
 impl Answered {
-    /// Opens the run, reads the pictures and asks the network.
+    /// Opens the run, reads the pictures and asks the network; with `flip_average`, or if the run was trained for it, about
+    /// their mirror images too.
     ///
     /// # Errors
     /// [`CommandError`].
-    pub fn new(args: &PictureArgs) -> Result<Answered, CommandError> {
+    pub fn new(args: &PictureArgs, flip_average: bool) -> Result<Answered, CommandError> {
         let run = RunFolder::open(&args.run)?;
         let (weights, metadata) = run.weights(args.best)?;
-        let mut masks = run.settings()?.masks;
+        let settings = run.settings()?;
+        let flip_average = flip_average || settings.flip_average;
+        let mut masks = settings.masks;
         masks.extend(&args.mask);
         let mut samples = Vec::new();
         for path in &args.images {
@@ -125,7 +128,7 @@ impl Answered {
         if resized > 0 {
             eprintln!("note: {resized} of {all} pictures resized to {width} × {height}, as in training");
         }
-        let probabilities = ask(&gpu, &weights, &metadata, pixels.bytes.clone(), 32)?;
+        let probabilities = ask(&gpu, &weights, &metadata, pixels.bytes.clone(), 32, flip_average)?;
         Ok(Answered { gpu, run, weights, metadata, masks, pixels, probabilities, report: None })
     }
 
@@ -145,7 +148,7 @@ impl Answered {
             // Blank here too: what is blank on both ends of a way is the same all along it, and gets no value.
             self.masks.iter().for_each(|mask| mask.blank(picture, (height, width), 4));
         }
-        let rows = ask(&self.gpu, &self.weights, &self.metadata, background.clone(), 32)?;
+        let rows = ask(&self.gpu, &self.weights, &self.metadata, background.clone(), 32, false)?;
         let mean = |class: usize| rows.iter().map(|row| f64::from(row[class])).sum::<f64>() / rows.len() as f64;
         let mean = (0..self.metadata.classes.len()).map(mean).collect();
         let background = Background { pictures: &background, probabilities: &rows };
@@ -175,6 +178,8 @@ pub struct TestPictures<'a> {
     pub best: bool,
     /// Fail on the first picture that cannot be read.
     pub strict: bool,
+    /// Ask about the pictures' mirror images too, even if the run was not trained for it.
+    pub flip_average: bool,
     /// Pictures in a batch.
     pub batch_size: u32,
     /// How to show progress.
@@ -188,7 +193,7 @@ impl TestPictures<'_> {
     /// # Errors
     /// [`CommandError`].
     pub fn answer(&self, run: RunFolder, gpu: Gpu) -> Result<(Answered, PathBuf), CommandError> {
-        let Settings { data, validation_split, seed, masks, fold, .. } = run.settings()?;
+        let Settings { data, validation_split, seed, masks, fold, flip_average, .. } = run.settings()?;
         if let (Some(fold), None) = (fold, self.folder) {
             let reason = format!(
                 "it is fold {fold} of a cross-validation: how it does on the pictures held out from it is in folds.csv of the \
@@ -216,7 +221,8 @@ impl TestPictures<'_> {
         for (path, reason) in &pixels.skipped {
             eprintln!("{}", printable(&format!("skipped {}: {reason}", path.display())));
         }
-        let probabilities = ask(&gpu, &weights, &metadata, std::mem::take(&mut pixels.bytes), self.batch_size)?;
+        let (bytes, flip_average) = (std::mem::take(&mut pixels.bytes), flip_average || self.flip_average);
+        let probabilities = ask(&gpu, &weights, &metadata, bytes, self.batch_size, flip_average)?;
         Ok((Answered { gpu, run, weights, metadata, masks, pixels, probabilities, report }, folder))
     }
 }
@@ -228,13 +234,14 @@ fn ask(
     metadata: &Metadata,
     bytes: Vec<u8>,
     batch: u32,
+    flip_average: bool,
 ) -> Result<Vec<Vec<f32>>, CommandError> {
     let spec = &metadata.network;
     let count = bytes.len() / (spec.height as usize * spec.width as usize * 4);
     let batch = batch.min(count as u32);
     let network = Network::new(gpu, spec, batch, Purpose::Infer, weights)?;
     let mut images = Images::new(gpu, bytes, vec![0; count], batch as usize, None)?;
-    Ok(answer(gpu, &network, &mut images)?.probabilities)
+    Ok(answer(gpu, &network, &mut images, flip_average)?.probabilities)
 }
 
 /// The folder's class numbers become the model's, by name.

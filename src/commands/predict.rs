@@ -12,6 +12,9 @@ use crate::names::printable;
 pub struct PredictArgs {
     #[command(flatten)]
     pictures: PictureArgs,
+    /// Average the percentages over each picture and its mirror image; heatmaps stay those of the picture itself
+    #[arg(long)]
+    flip_average: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -30,7 +33,7 @@ pub struct PredictArgs {
 /// [`CommandError`].
 pub fn run(args: &PredictArgs) -> Result<(), CommandError> {
     let options = args.sampling.options(200)?;
-    let asked = Answered::new(&args.pictures)?;
+    let asked = Answered::new(&args.pictures, args.flip_average)?;
     let mut all = Vec::new();
     for (path, probabilities) in asked.pixels.paths.iter().zip(&asked.probabilities) {
         let classes = asked.metadata.classes.iter();

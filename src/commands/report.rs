@@ -93,6 +93,7 @@ pub(super) fn write(run: RunFolder, gpu: Gpu, wanted: &Wanted) -> Result<PathBuf
     let pictures = TestPictures {
         folder: None,
         best: wanted.best,
+        flip_average: false,
         strict: false,
         batch_size: settings.part.unwrap_or(settings.batch_size),
         output: wanted.output,
@@ -372,7 +373,7 @@ pub(super) fn facts(settings: &Settings, pictures: String, epochs: String) -> Ve
         ("epochs", epochs),
         ("batch size", settings.batch_size.to_string()),
         ("optimiser", format!("{optimizer}, learning rate {}", settings.learning_rate)),
-        ("augmentation", if settings.augment { "flips and turns" } else { "none" }.to_owned()),
+        ("augmentation", settings.augmentation().to_string()),
         ("network", settings.network_in_a_line()),
         ("seed", settings.seed.to_string()),
         ("version", format!("glowworm {}", settings.version)),

@@ -48,21 +48,68 @@ impl Sample {
         Sample { image, xx: 1.0, yy: 1.0, ..Sample::default() }
     }
 
-    /// The picture flipped or not, then turned about its centre ((W−1)/2, (H−1)/2) by `angle` radians, as Keras's
-    /// `RandomRotation` does: x_in = cos·x − sin·y + cx − cx·cos + cy·sin, y_in = sin·x + cos·y + cy − cx·sin − cy·cos.
+    /// The picture flipped or not, then turned about its centre by `angle` radians, as Keras's `RandomRotation` does.
     pub fn turned(image: u32, mirror: bool, angle: f64, height: u32, width: u32) -> Sample {
+        Map::turn(angle, height, width).sample(image, mirror)
+    }
+}
+
+/// An affine map from places in the output to places in the picture, in pixels: whole numbers are the pixels' centres.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Map {
+    /// From (column, row, 1) to the column.
+    column: [f64; 3],
+    /// From (column, row, 1) to the row.
+    row: [f64; 3],
+}
+
+impl Default for Map {
+    /// Every place to itself.
+    fn default() -> Map {
+        Map { column: [1.0, 0.0, 0.0], row: [0.0, 1.0, 0.0] }
+    }
+}
+
+impl Map {
+    /// A turn about the centre ((W−1)/2, (H−1)/2) by `angle` radians: x_in = cos·x − sin·y + cx − cx·cos + cy·sin,
+    /// y_in = sin·x + cos·y + cy − cx·sin − cy·cos.
+    pub fn turn(angle: f64, height: u32, width: u32) -> Map {
         let (sin, cos) = angle.sin_cos();
         let (cx, cy) = (f64::from(width - 1) / 2.0, f64::from(height - 1) / 2.0);
-        Sample {
-            image,
-            mirror: u32::from(mirror),
-            xx: cos as f32,
-            xy: -sin as f32,
-            x0: (cx - cx * cos + cy * sin) as f32,
-            yx: sin as f32,
-            yy: cos as f32,
-            y0: (cy - cx * sin - cy * cos) as f32,
-        }
+        Map { column: [cos, -sin, cx - cx * cos + cy * sin], row: [sin, cos, cy - cx * sin - cy * cos] }
+    }
+
+    /// A shift.
+    pub fn shift(columns: f64, rows: f64) -> Map {
+        Map { column: [1.0, 0.0, columns], row: [0.0, 1.0, rows] }
+    }
+
+    /// From the whole output to a part of the picture with the upper left corner (`left`, `top`) in pixels, that has the
+    /// shares `width` and `height` of its sides.
+    pub fn part(left: f64, top: f64, width: f64, height: f64) -> Map {
+        // A pixel's centre lies half a pixel from its corner.
+        Map { column: [width, 0.0, left + 0.5 * width - 0.5], row: [0.0, height, top + 0.5 * height - 0.5] }
+    }
+
+    /// The last row to the first.
+    pub fn upside_down(height: u32) -> Map {
+        Map { row: [0.0, -1.0, f64::from(height - 1)], ..Map::default() }
+    }
+
+    /// This map, and `next` of where it leads.
+    pub fn then(self, next: Map) -> Map {
+        let line = |next: [f64; 3]| {
+            let sum = |i: usize| next[0] * self.column[i] + next[1] * self.row[i];
+            [sum(0), sum(1), sum(2) + next[2]]
+        };
+        Map { column: line(next.column), row: line(next.row) }
+    }
+
+    /// The picture `image`, flipped horizontally or not and seen through this map.
+    pub fn sample(self, image: u32, mirror: bool) -> Sample {
+        let Map { column, row } = self;
+        let [[xx, xy, x0], [yx, yy, y0]] = [column, row].map(|line| line.map(|v| v as f32));
+        Sample { image, mirror: u32::from(mirror), xx, xy, x0, yx, yy, y0 }
     }
 }
 
@@ -109,6 +156,13 @@ uniform_struct! {
         pasted: Rectangle,
     }
 }
+
+/// What a row of a batch is made of.
+pub trait Row: bytemuck::Pod {}
+
+impl Row for Sample {}
+
+impl Row for Varied {}
 
 impl Look {
     /// The picture in its own colours, and whole.

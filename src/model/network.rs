@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bytemuck::Zeroable;
+
 use super::graph::Shape;
 use super::laid::{Gradients, Values};
 use super::passes::Mode;
@@ -9,7 +11,7 @@ use super::shapes::Stage;
 use super::{Layout, ModelError, NetworkSpec, Shapes, Target, Tensor, Weights, fit};
 use crate::gpu::{Buffer, Gpu, Plan};
 use crate::kernels::Step;
-use crate::kernels::augment::Sample;
+use crate::kernels::augment::{Row, Varied};
 use crate::kernels::optimizer::{Optimizer, Parameter, Rule};
 use crate::kernels::reduce::Reduce;
 use crate::kernels::softmax::{Label, Outputs};
@@ -131,7 +133,7 @@ impl Network {
         }
         let network = Network {
             step: gpu.uniform(&Step::default())?,
-            samples: gpu.buffer("samples", u64::from(batch) * std::mem::size_of::<Sample>() as u64)?,
+            samples: gpu.buffer("samples", u64::from(batch) * std::mem::size_of::<Varied>() as u64)?,
             labels: gpu.buffer("labels", u64::from(batch) * std::mem::size_of::<Label>() as u64)?,
             probabilities: gpu.buffer("probabilities", shapes.softmax.bytes())?,
             results: gpu.buffer("results", u64::from(batch) * 8)?,
@@ -316,9 +318,10 @@ impl Network {
         Ok(Weights(tensors))
     }
 
-    /// Uploads what the next plan works on: which pictures, their labels, and the step's scalars. A short batch is
+    /// Uploads what the next plan works on: which pictures (`Varied` for a plan of [`Network::varied_gradient_plan`],
+    /// `Sample` for all others), their labels, and the step's scalars. A short batch is
     /// padded with its first picture, which then counts for nothing.
-    pub fn set_batch(&self, settings: StepSettings, samples: &[Sample], labels: &[impl Into<Label> + Copy]) {
+    pub fn set_batch(&self, settings: StepSettings, samples: &[impl Row], labels: &[impl Into<Label> + Copy]) {
         self.set_part(settings, samples, labels, 0..samples.len().min(self.batch()) as u32);
     }
 
@@ -326,7 +329,7 @@ impl Network {
     pub fn set_part(
         &self,
         settings: StepSettings,
-        samples: &[Sample],
+        samples: &[impl Row],
         labels: &[impl Into<Label> + Copy],
         part: Range<u32>,
     ) {
@@ -335,7 +338,7 @@ impl Network {
         let step = Step { seed, step, count: count as u32, rate, first: part.start, whole: part.end };
         self.gpu.write(&self.step, bytemuck::bytes_of(&step));
         let mut samples = samples[..count].to_vec();
-        samples.resize(self.batch(), samples.first().copied().unwrap_or_default());
+        samples.resize(self.batch(), samples.first().copied().unwrap_or_else(Zeroable::zeroed));
         self.gpu.write(&self.samples, bytemuck::cast_slice(&samples));
         let mut labels: Vec<Label> = labels[..count].iter().map(|label| (*label).into()).collect();
         labels.resize(self.batch(), Label::default());
@@ -388,7 +391,20 @@ impl Network {
     /// # Errors
     /// As [`Network::training_plan`].
     pub fn gradient_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
-        let mut plan = self.gather_plan(pixels)?;
+        self.gradients_behind(self.gather_plan(pixels)?)
+    }
+
+    /// The same, of pictures with other colours, erased parts, or two mixed.
+    ///
+    /// # Errors
+    /// As [`Network::training_plan`].
+    pub fn varied_gradient_plan(&self, pixels: &Buffer) -> Result<Plan, ModelError> {
+        let mut plan = Plan::new();
+        plan.push(self.shapes.augment.gather_varied(&self.gpu, pixels, &self.samples, &self.values.batch)?);
+        self.gradients_behind(plan)
+    }
+
+    fn gradients_behind(&self, mut plan: Plan) -> Result<Plan, ModelError> {
         self.forward(&mut plan, Mode::Training)?;
         let d_logits = needed(self.logits()?.1)?;
         plan.push(self.shapes.softmax.train(&self.gpu, &self.step, &self.outputs()?, d_logits)?);

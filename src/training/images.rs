@@ -18,7 +18,7 @@ pub struct Images {
 }
 
 impl Images {
-    /// Uploads the pictures, or keeps them for streaming in batches of `batch`.
+    /// Uploads the pictures, or keeps them for streaming, `batch` at a time.
     ///
     /// # Errors
     /// [`GpuError::OutOfMemory`], [`GpuError::TooLarge`].

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::augmentation::{Augmentation, shuffled};
+use super::augmentation::{Augmentation, AugmentationSettings, shuffled};
+use super::batch::Batch;
 use super::{Images, OptimizerSettings, Schedule};
 use crate::gpu::{Gpu, Plan, Readback};
 use crate::kernels::augment::Sample;
@@ -24,6 +25,20 @@ pub struct Running {
 }
 
 impl Running {
+    /// Of probabilities, a row each, and the right classes. Probabilities below 1e-7 count as 1e-7, as in Keras.
+    fn of(probabilities: &[Vec<f32>], labels: &[u32]) -> Running {
+        let mut running = Running { count: labels.len(), ..Running::default() };
+        for (row, &label) in probabilities.iter().zip(labels) {
+            let right = row[label as usize];
+            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            // Of equals the first counts.
+            let is_first = row.iter().position(|p| *p == largest) == Some(label as usize);
+            running.loss -= f64::from(right).max(1e-7).ln();
+            running.hits += f64::from(u8::from(is_first));
+        }
+        running
+    }
+
     fn add(&mut self, results: &[u8], count: usize) {
         let values: Vec<f32> = bytemuck::pod_collect_to_vec(results);
         for result in values.chunks_exact(2).take(count) {
@@ -88,8 +103,7 @@ pub struct Trainer<'a> {
     batch: usize,
     /// Seed of shuffling, augmentation and dropout.
     pub seed: u64,
-    /// Whether pictures are flipped and turned.
-    pub augment: bool,
+    augmentation: AugmentationSettings,
     /// Which optimiser.
     pub optimizer: OptimizerSettings,
     /// Its learning rate.
@@ -108,16 +122,23 @@ impl<'a> Trainer<'a> {
         network: &'a Network,
         images: &'a mut Images,
         batch: usize,
+        augmentation: AugmentationSettings,
         optimizer: OptimizerSettings,
         schedule: Schedule,
     ) -> Result<Trainer<'a>, ModelError> {
-        let (plan, update) = match network.accumulates() {
-            true => (network.gradient_plan(images.buffer())?, Some(network.update_plan()?)),
-            false if batch > network.batch() => {
-                return Err(ModelError::Spec(format!("it was laid out for batches of {}", network.batch())));
-            }
-            false => (network.training_plan(images.buffer())?, None),
+        if batch > network.batch() && !network.accumulates() {
+            return Err(ModelError::Spec(format!("it was laid out for batches of {}", network.batch())));
+        }
+        let mut plan = match augmentation.varies() {
+            true => network.varied_gradient_plan(images.buffer())?,
+            false => network.gradient_plan(images.buffer())?,
         };
+        let mut update = Some(network.update_plan()?);
+        if !network.accumulates()
+            && let Some(update) = update.take()
+        {
+            plan.extend(&update);
+        }
         Ok(Trainer {
             gpu: gpu.clone(),
             network,
@@ -126,7 +147,7 @@ impl<'a> Trainer<'a> {
             update,
             batch,
             seed: 0,
-            augment: true,
+            augmentation,
             optimizer,
             schedule,
             position: Position::default(),
@@ -157,18 +178,13 @@ impl<'a> Trainer<'a> {
         let (height, width) = (self.network.spec().height, self.network.spec().width);
         let Position { epoch, batches, .. } = self.position;
         let order = shuffled(self.images.len(), self.seed, epoch);
-        let mut augmentation = Augmentation::new(self.seed, epoch, height, width);
-        let done = (batches * self.batch).min(order.len());
-        // What the batches before this place have drawn.
-        for _ in 0..done {
-            augmentation.draw(0);
-        }
+        let augmentation = Augmentation::new(self.augmentation, self.seed, epoch, height, width);
         let bytes = self.network.results().bytes();
         let mut readback = Readback::new(&self.gpu, self.network.results(), bytes, STEPS_UNDER_WAY)?;
         let mut counts = Counted { steps: batches, running: self.position.running, ..Counted::default() };
         let first = self.position.step - batches as u64;
         let mut early = None;
-        for batch in order[done..].chunks(self.batch) {
+        for (number, batch) in order.chunks(self.batch).enumerate().skip(batches) {
             if stop.load(Ordering::Relaxed) {
                 early = Some(Ended::Stopped);
                 break;
@@ -177,18 +193,21 @@ impl<'a> Trainer<'a> {
             // The kernels' seed is 32 bits wide; the step is the counter.
             let seed = (self.seed ^ (self.seed >> 32)) as u32;
             let settings = StepSettings { seed, step: self.position.step as u32, rate };
-            let mut first = 0;
-            for part in batch.chunks(self.network.batch()) {
-                let numbers = self.images.stage(part);
-                let samples: Vec<Sample> = numbers
-                    .into_iter()
-                    .map(|n| if self.augment { augmentation.draw(n) } else { Sample::plain(n) })
-                    .collect();
-                let labels: Vec<u32> = part.iter().map(|&i| self.images.labels()[i]).collect();
-                self.network.set_part(settings, &samples, &labels, first as u32..batch.len() as u32);
-                first += part.len();
+            let whole = batch.len();
+            let batch = Batch { first: number * self.batch, pictures: batch };
+            for start in (0..whole).step_by(self.network.batch()) {
+                let part = start..whole.min(start + self.network.batch());
+                let place = start as u32..whole as u32;
+                if self.augmentation.varies() {
+                    let (rows, labels) = batch.varied(part.clone(), self.images, &augmentation);
+                    self.network.set_part(settings, &rows, &labels, place);
+                } else {
+                    let labels = batch.labels(part.clone(), self.images);
+                    let samples = batch.samples(part.clone(), self.images, &augmentation);
+                    self.network.set_part(settings, &samples, &labels, place);
+                }
                 self.plan.submit(&self.gpu, &mut [&mut readback])?;
-                counts.expect(part.len(), first == batch.len());
+                counts.expect(part.len(), part.end == whole);
             }
             if let Some(update) = &self.update {
                 update.submit(&self.gpu, &mut [])?;
@@ -263,11 +282,32 @@ pub struct Answers {
     pub running: Running,
 }
 
-/// Runs every picture through the network, without augmentation or dropout.
+/// Runs every picture through the network, without augmentation or dropout. With `flip_average`, the probabilities are the
+/// means over the picture and its mirror image (Krizhevsky, Sutskever, Hinton 2012, section 4.1), and loss and accuracy
+/// are theirs.
 ///
 /// # Errors
 /// [`ModelError::Gpu`].
-pub fn answer(gpu: &Gpu, network: &Network, images: &mut Images) -> Result<Answers, ModelError> {
+pub fn answer(gpu: &Gpu, network: &Network, images: &mut Images, flip_average: bool) -> Result<Answers, ModelError> {
+    let mut answers = answer_as_seen(gpu, network, images, Sample::plain)?;
+    if flip_average {
+        let mirrored = |image| Sample { mirror: 1, ..Sample::plain(image) };
+        let flipped = answer_as_seen(gpu, network, images, mirrored)?;
+        for (row, other) in answers.probabilities.iter_mut().zip(&flipped.probabilities) {
+            row.iter_mut().zip(other).for_each(|(p, other)| *p = f32::midpoint(*p, *other));
+        }
+        answers.running = Running::of(&answers.probabilities, images.labels());
+    }
+    Ok(answers)
+}
+
+/// Runs every picture through the network, each as `seen` says of its number.
+fn answer_as_seen(
+    gpu: &Gpu,
+    network: &Network,
+    images: &mut Images,
+    seen: impl Fn(u32) -> Sample,
+) -> Result<Answers, ModelError> {
     let plan = network.inference_plan(images.buffer())?;
     let classes = network.spec().classes as usize;
     let ring = |buffer: &crate::gpu::Buffer| Readback::new(gpu, buffer, buffer.bytes(), STEPS_UNDER_WAY);
@@ -276,7 +316,7 @@ pub fn answer(gpu: &Gpu, network: &Network, images: &mut Images) -> Result<Answe
     let mut probabilities = Vec::with_capacity(images.len());
     let order: Vec<usize> = (0..images.len()).collect();
     for batch in order.chunks(network.batch()) {
-        let samples: Vec<Sample> = images.stage(batch).into_iter().map(Sample::plain).collect();
+        let samples: Vec<Sample> = images.stage(batch).into_iter().map(&seen).collect();
         let labels: Vec<u32> = batch.iter().map(|&i| images.labels()[i]).collect();
         network.set_batch(StepSettings::default(), &samples, &labels);
         plan.submit(gpu, &mut [&mut results, &mut rows])?;

@@ -1,5 +1,6 @@
 //! The program as a person uses it.
 
+mod augmentation;
 mod checks;
 mod disks;
 mod explanations;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::check::grouped;
 use crate::data::{Region, Winner};
 use crate::model::NetworkSpec;
-use crate::training::OptimizerSettings;
+use crate::training::{AugmentationSettings, OptimizerSettings};
 
 /// What a run was started with, as `settings.toml` keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,8 +29,11 @@ pub struct Settings {
     pub learning_rate: f64,
     /// Seed of weights, order, augmentation, dropout and split.
     pub seed: u64,
-    /// Whether pictures were flipped and turned.
+    /// Whether pictures were changed in training: flipped and turned, unless `augmentation` says otherwise.
     pub augment: bool,
+    /// Whether answers are the means over a picture and its mirror image.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flip_average: bool,
     /// Share of the pictures kept for validation when the data set has no test folder.
     pub validation_split: f64,
     /// Parts of every picture that are blanked, in training and ever after.
@@ -52,6 +55,9 @@ pub struct Settings {
     /// What the network is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// How pictures were changed in training, where not as by the reference recipe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<AugmentationSettings>,
     /// Optimiser and its constants.
     pub optimizer: OptimizerSettings,
     /// Input size and layers.
@@ -89,6 +95,15 @@ impl Settings {
         if !(settings.learning_rate.is_finite() && settings.learning_rate > 0.0) {
             return Err(format!("a learning rate of {}", settings.learning_rate));
         }
+        settings.augmentation().check().map_err(|e| e.to_string())?;
         Ok(settings)
+    }
+
+    /// How pictures were changed in training.
+    pub fn augmentation(&self) -> AugmentationSettings {
+        match self.augment {
+            true => self.augmentation.unwrap_or_else(AugmentationSettings::reference),
+            false => AugmentationSettings::default(),
+        }
     }
 }

@@ -97,6 +97,8 @@ impl Due {
 /// How the epochs are to go.
 pub(super) struct Course<'a> {
     pub epochs: usize,
+    /// Whether test pictures are answered together with their mirror images.
+    pub flip_average: bool,
     pub checkpoint_every: Every,
     pub stop: &'a AtomicBool,
     /// The test pictures' files, below the data folder.
@@ -162,7 +164,7 @@ pub(super) fn train_epochs(
             }
         };
         let weights = keeper.weights(trainer)?;
-        let answers = answer(gpu, keeper.network, test)?;
+        let answers = answer(gpu, keeper.network, test, course.flip_average)?;
         if !answers.running.loss().is_finite() {
             return Err(keeper.diverged(trainer, format!("the test loss of epoch {epoch} is")));
         }

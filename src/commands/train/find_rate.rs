@@ -31,13 +31,13 @@ pub(super) fn run(asked: &Asked, gpu: &Gpu, prepared: Prepared) -> Result<(), Co
     let Prepared { settings, network, train, .. } = prepared;
     let name = format!("{}-lr", run_folder::name_of(&settings.data));
     let folder = run_folder::new_folder(args.out.as_deref(), "runs", &name)?;
+    let staged = network.batch() * settings.augmentation().pictures_in_a_row();
     let budget = args.image_memory.map(|mib| mib << 20);
-    let mut images = Images::new(gpu, train.bytes, train.labels, network.batch(), budget)?;
+    let mut images = Images::new(gpu, train.bytes, train.labels, staged, budget)?;
     let schedule = Schedule { learning_rate: SLOWEST };
-    let mut trainer =
-        Trainer::new(gpu, &network, &mut images, settings.batch_size as usize, settings.optimizer, schedule)?;
+    let (batch, augmentation) = (settings.batch_size as usize, settings.augmentation());
+    let mut trainer = Trainer::new(gpu, &network, &mut images, batch, augmentation, settings.optimizer, schedule)?;
     trainer.seed = settings.seed;
-    trainer.augment = settings.augment;
     let mut test = RateTest::default();
     let counter = progress::counter(output, "learning rates", STEPS);
     let mut stopped = false;

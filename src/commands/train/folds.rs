@@ -63,7 +63,7 @@ pub(super) fn learn(
         };
         // The weights as they are kept, so that what is said here can be found again.
         network.load(&own.weights(false)?.0)?;
-        let answers = answer(gpu, &network, &mut held_out)?;
+        let answers = answer(gpu, &network, &mut held_out, settings.flip_average)?;
         let (loss, accuracy) = (answers.running.loss(), answers.running.accuracy());
         let places = (0..pictures).filter(|picture| is_held_out[*picture]);
         places.zip(answers.probabilities).for_each(|(picture, row)| result.probabilities[picture] = row);

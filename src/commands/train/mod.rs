@@ -54,6 +54,14 @@ struct Asked<'a> {
     stop: &'static AtomicBool,
 }
 
+/// The folder of the set that the program draws itself, drawn if it is not there yet.
+///
+/// # Errors
+/// [`CommandError::Data`].
+pub(super) fn default_pictures() -> Result<PathBuf, CommandError> {
+    prepare::drawn_set(Output::detect(false), &Say(false))
+}
+
 /// Trains.
 ///
 /// # Errors
@@ -153,7 +161,7 @@ fn learn(asked: &Asked, gpu: &Gpu, run: &RunFolder, costs: &Costs, prepared: Pre
     summarize(&history, run, asked.say);
     if leaked.contains(&true) {
         let labels: Vec<usize> = test.labels().iter().map(|label| *label as usize).collect();
-        let answers = answer(gpu, &network, &mut test)?;
+        let answers = answer(gpu, &network, &mut test, settings.flip_average)?;
         if let Some(leakage) = Leakage::new(classes, &labels, &answers.probabilities, &leaked) {
             asked.say.line(format_args!("\n{leakage}"));
         }
@@ -192,16 +200,16 @@ fn teach(
     let below = |path: &PathBuf| printable(&path.strip_prefix(&settings.data).unwrap_or(path).display().to_string());
     let test_files: Vec<String> = test.paths.iter().map(below).collect();
     let budget = args.image_memory.map(|mib| mib << 20);
-    let on_device = |p: Pixels| Images::new(gpu, p.bytes, p.labels, network.batch(), budget);
-    let (mut train, mut test) = (on_device(train)?, on_device(test)?);
+    let on_device = |p: Pixels, batch: usize| Images::new(gpu, p.bytes, p.labels, batch, budget);
+    let staged = network.batch() * settings.augmentation().pictures_in_a_row();
+    let (mut train, mut test) = (on_device(train, staged)?, on_device(test, network.batch())?);
     if !train.are_resident() {
         say.line("         the pictures do not fit the device's memory at once and are streamed");
     }
     let schedule = Schedule { learning_rate: settings.learning_rate };
-    let mut trainer =
-        Trainer::new(gpu, network, &mut train, settings.batch_size as usize, settings.optimizer, schedule)?;
+    let (batch, augmentation) = (settings.batch_size as usize, settings.augmentation());
+    let mut trainer = Trainer::new(gpu, network, &mut train, batch, augmentation, settings.optimizer, schedule)?;
     trainer.seed = settings.seed;
-    trainer.augment = settings.augment;
     trainer.position = checkpoint.map(|c| c.position).unwrap_or_default();
     let mut keeper = Keeper { run, metadata: &metadata, network, costs, watch };
     let about = About {
@@ -215,6 +223,7 @@ fn teach(
     let mut observers = observers(asked, run, about, &history, trainer.position.step)?;
     let mut course = Course {
         epochs: settings.epochs,
+        flip_average: settings.flip_average,
         checkpoint_every: args.checkpoint_every,
         stop,
         test_files: &test_files,

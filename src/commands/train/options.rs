@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
+use crate::commands::preview::read_augmentation;
 use crate::commands::{CommandError, DeviceArgs, Settings};
 use crate::data::{Region, Winner};
 use crate::gpu::Gpu;
@@ -84,6 +85,9 @@ pub struct TrainArgs {
     /// Train on the pictures as they are, without flips and turns
     #[arg(long)]
     no_augment: bool,
+    /// Change the pictures as a TOML file says, in place of flips and turns; glowworm preview shows what it does
+    #[arg(long, value_name = "FILE", conflicts_with = "no_augment")]
+    augmentation: Option<PathBuf>,
     /// Share of the pictures kept for validation when there is no test folder
     #[arg(long, value_name = "SHARE", default_value_t = 0.15, allow_negative_numbers = true)]
     pub(super) validation_split: f64,
@@ -120,7 +124,7 @@ pub struct TrainArgs {
     /// Go on with a run that was interrupted, from its last checkpoint and with its own settings: it ends with the bits that
     /// it would have ended with. With --epochs, a finished run goes on to more; with --learning-rate, one that diverged
     /// gets a smaller rate
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "image_size", "model", "batch_size", "optimizer", "momentum", "nesterov", "seed", "no_augment", "validation_split", "mask", "exclude_leaks", "exclude_list",
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "image_size", "model", "batch_size", "optimizer", "momentum", "nesterov", "seed", "no_augment", "augmentation", "validation_split", "mask", "exclude_leaks", "exclude_list",
         "folds", "no_check", "strict", "out", "background"])]
     pub(super) resume: Option<PathBuf>,
     /// How often to write a checkpoint that --resume goes on from: every so many steps (500), or seconds (30s)
@@ -184,6 +188,8 @@ impl TrainArgs {
             learning_rate: self.learning_rate(optimizer)?,
             seed: self.seed,
             augment: !self.no_augment,
+            augmentation: self.augmentation.as_deref().map(read_augmentation).transpose()?,
+            flip_average: false,
             validation_split: self.validation_split,
             masks: self.mask.clone(),
             exclude_leaks: self.exclude_leaks,

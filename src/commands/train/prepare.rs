@@ -198,7 +198,7 @@ fn write_background(args: &TrainArgs, run: &RunFolder, prepared: &Prepared) -> R
 }
 
 /// The set that the program draws itself, drawn if it is not there yet.
-fn drawn_set(output: Output, say: &Say) -> Result<PathBuf, CommandError> {
+pub(super) fn drawn_set(output: Output, say: &Say) -> Result<PathBuf, CommandError> {
     let folder = PathBuf::from(DEFAULT_DATA);
     let counter = progress::counter(output, "drawing the default pictures", data::drawn_count());
     if data::draw_default_set(&folder, DRAWN_SEED, &counter)? {
