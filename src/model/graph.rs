@@ -94,6 +94,7 @@ pub enum Shape {
     },
 }
 
+#[expect(clippy::len_without_is_empty, reason = "no shape is empty")]
 impl Shape {
     /// Numbers in it.
     pub fn len(&self) -> u64 {
@@ -326,12 +327,14 @@ impl Graph {
     ) -> Result<(usize, usize), Misfit> {
         match *layer {
             Layer::Conv { filters, kernel, stride, padding, groups, bias } => {
-                if let ([Layer::Relu, pool, ..], true) = (after, *layer == Layer::conv(filters)) {
-                    if *pool == Layer::max_pool() && place.0.len() == 1 && self.may_begin_block(x) {
-                        return Ok((self.block(place, x, filters)?, 3));
-                    }
+                if let ([Layer::Relu, pool, ..], true) = (after, *layer == Layer::conv(filters))
+                    && *pool == Layer::max_pool()
+                    && place.0.len() == 1
+                    && self.may_begin_block(x)
+                {
+                    return Ok((self.block(place, x, filters)?, 3));
                 }
-                let window = Window { kernel: kernel, stride, padding };
+                let window = Window { kernel, stride, padding };
                 Ok((self.conv(place, x, filters, window, groups, bias)?, 1))
             }
             Layer::Relu | Layer::Gelu | Layer::Silu => {
@@ -411,7 +414,7 @@ impl Graph {
     ) -> Result<usize, Misfit> {
         let (height, width, channels) = self.pictures(place, x, "a convolution")?;
         filters_in_range(place, filters)?;
-        if window.kernel % 2 == 0 || window.kernel > LARGEST_KERNEL {
+        if window.kernel.is_multiple_of(2) || window.kernel > LARGEST_KERNEL {
             let text = format!("a kernel of {0}×{0}: it must be odd, from 1 to {LARGEST_KERNEL}", window.kernel);
             return Err(misfit(place, text));
         }
