@@ -251,7 +251,8 @@ mod tests {
     fn networks_of_the_first_version_are_read() {
         let early = "height = 64\nwidth = 64\nclasses = 3\n\
                      layers = [{ layer = 'conv_relu_pool', filters = 32 }, { layer = 'conv_relu_pool', filters = 64 }, \
-                     { layer = 'conv_relu_pool', filters = 128 }, { layer = 'dropout', rate = 0.4000000059604645 }, { layer = 'flatten' }, \
+                     { layer = 'conv_relu_pool', filters = 128 }, { layer = 'dropout', rate = 0.4000000059604645 }, \
+                     { layer = 'flatten' }, \
                      { layer = 'dense', units = 256 }, { layer = 'dropout', rate = 0.2 }, { layer = 'softmax' }]";
         let spec: NetworkSpec = toml::from_str(early).expect("a network");
         let reference = NetworkSpec::reference(64, 64, 3);
