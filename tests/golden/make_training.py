@@ -65,4 +65,4 @@ for name, list_of_layers in NETWORKS.items():
         losses.append(float(loss))
     print(name, [round(v, 4) for v in losses])
     out[f"{name}.losses"] = np.array(losses, "float32")
-save_file(out, "training.safetensors")
+save_file(out, os.path.join(os.path.dirname(os.path.abspath(__file__)), "training.safetensors"))
