@@ -8,7 +8,7 @@
 //! - [`gpu`]: adapters, buffers, kernels with their bindings read from the WGSL, plans. The only folder that names wgpu.
 //! - [`kernels`]: a file for each family, with the stem of its shader in `shaders/`: shapes, checks, what to dispatch.
 //! - [`model`]: the list of layers, its shapes on the device, the weights in Keras's layouts, and the plans laid from them.
-//! - [`data`]: folders of pictures, decoding, resizing, and the set that the program draws itself.
+//! - [`data`]: folders of pictures, decoding, resizing, folds, and the set that the program draws itself.
 //! - [`training`]: pictures on the device, shuffling and augmentation, the loop, the optimisers' settings.
 //! - [`explain`]: expected gradients: which pixels speak for which class.
 //! - [`files`], [`names`]: for every layer: files written whole and read within bounds, names that others have made.

@@ -6,6 +6,7 @@ mod architecture;
 mod error;
 mod explanation;
 mod fitting;
+mod freezing;
 mod graph;
 mod laid;
 mod layout;

@@ -82,6 +82,8 @@ pub struct Network {
     results: Buffer,
     pub(super) values: Values,
     learned: Vec<Learned>,
+    /// So many of them, the first, keep their values.
+    pub(super) frozen: usize,
 }
 
 impl Network {
@@ -143,6 +145,7 @@ impl Network {
             purpose,
             values,
             learned,
+            frozen: 0,
         };
         network.load(weights)?;
         Ok(network)
@@ -373,7 +376,7 @@ impl Network {
     pub fn update_plan(&self) -> Result<Plan, ModelError> {
         let Purpose::Train(rule, constants) = self.purpose else { return Err(not_for_training()) };
         let mut plan = Plan::new();
-        for learned in self.learned.iter().filter(|learned| learned.gradient.is_some()) {
+        for learned in self.learned[self.frozen..].iter().filter(|learned| learned.gradient.is_some()) {
             let parameter = Parameter {
                 weights: &learned.weights,
                 gradient: needed(learned.total.as_ref().or(learned.gradient.as_ref()))?,
@@ -409,7 +412,7 @@ impl Network {
         let d_logits = needed(self.logits()?.1)?;
         plan.push(self.shapes.softmax.train(&self.gpu, &self.step, &self.outputs()?, d_logits)?);
         self.backward(&mut plan, Mode::Training)?;
-        for learned in &self.learned {
+        for learned in &self.learned[self.frozen..] {
             if let (Some(gradient), Some(total)) = (&learned.gradient, &learned.total) {
                 let reduce = Reduce { chunks: 1, quads: learned.quads() };
                 plan.push(reduce.accumulate(&self.gpu, &self.step, gradient, total)?);

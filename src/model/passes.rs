@@ -70,7 +70,7 @@ impl Network {
             (Stage::Conv(conv), [kernel, bias @ ..], _) => conv.forward(gpu, x, kernel, bias.first().copied(), y)?,
             (Stage::BatchNorm(norm), weights, Scratch::BatchNorm { statistics, partial }) => {
                 let parameters = norm_of(weights)?;
-                match training {
+                match training && !self.is_frozen(index) {
                     true => norm.train_forward(gpu, &self.step, x, skip, parameters, statistics, partial, y)?,
                     false => vec![norm.infer_forward(gpu, x, skip, parameters, y)?],
                 }
@@ -97,7 +97,8 @@ impl Network {
 
     /// All layers backward, from the gradient of the logits.
     pub(super) fn backward(&self, plan: &mut Plan, mode: Mode) -> Result<(), ModelError> {
-        for (index, laid) in self.values.nodes.iter().enumerate().rev() {
+        // Nothing before the first node that learns needs a gradient.
+        for (index, laid) in self.values.nodes.iter().enumerate().skip(self.first_to_learn(mode)).rev() {
             let Some(d_output) = &laid.d_output else { continue };
             self.add_up(plan, self.shapes.graph.nodes[index].output, d_output)?;
             self.backward_node(index, laid, d_output.total(), mode)?
@@ -146,6 +147,7 @@ impl Network {
         let (skip, d_skip) = (skip.as_ref(), d_skip.as_ref());
         let d_x = laid.d_input.as_ref().map(Memory::quads);
         let d_x = d_x.as_ref();
+        let wanted = index > self.first_to_learn(mode) || mode == Mode::Inference;
         let mut list = Vec::new();
         match (&self.shapes.stages[index], weights.as_slice(), &laid.scratch) {
             (Stage::Block(conv), [kernel, _], Scratch::Block { code, filters }) => {
@@ -153,7 +155,7 @@ impl Network {
                     list.push(conv.backward_weights(gpu, x, d_y, code, into_kernel, into_bias)?);
                     list.extend(self.add_parts(index, conv.chunks)?);
                 }
-                if let Some(d_x) = d_x {
+                if let Some(d_x) = d_x.filter(|_| wanted) {
                     list.extend(self.block_backward_data(conv, d_y, [code, kernel], d_x, filters.as_ref())?);
                 }
             }
@@ -162,7 +164,7 @@ impl Network {
                     list.extend(conv.backward_weights(gpu, x, d_y, into_kernel, into_bias.first().copied())?);
                     list.extend(self.add_parts(index, conv.chunks)?);
                 }
-                if let Some(d_x) = d_x {
+                if let Some(d_x) = d_x.filter(|_| wanted) {
                     list.extend(conv.backward_data(gpu, d_y, kernel, d_x)?);
                 }
             }
@@ -186,7 +188,7 @@ impl Network {
                 if let (true, [d_kernel, d_bias]) = (training, self.gradients_of(index).as_slice()) {
                     list.extend(dense.backward_weights(gpu, laid.input.buffer()?, d_y, d_kernel, d_bias)?);
                 }
-                if let Some(d_input) = &laid.d_input {
+                if let Some(d_input) = laid.d_input.as_ref().filter(|_| wanted) {
                     list.push(Dense { rows, ..*dense }.backward_data(gpu, d_y, kernel, d_input.buffer()?)?);
                 }
             }

@@ -4,6 +4,7 @@ mod augmentation;
 mod checks;
 mod disks;
 mod explanations;
+mod fine_tuning;
 mod folds;
 mod interruptions;
 mod learning_rates;

@@ -20,6 +20,8 @@ pub use settings::Settings;
 const MOST_OF_SETTINGS: u64 = 1 << 20;
 /// As many pictures as `--background` takes.
 const MOST_BACKGROUNDS: u64 = 10_000;
+/// What a run began with that goes on from another's weights, lest it need them once more.
+const START: &str = "start.safetensors";
 const BACKGROUND: &str = "background.safetensors";
 
 const LOCK: &str = "run.lock";
@@ -266,6 +268,22 @@ impl RunFolder {
         let bytes = read_at_most(&path, most).map_err(|e| fail(&path, format!("it cannot be read ({e}); {help}")))?;
         parse_background(&bytes, height, width)
             .map_err(|e| fail(&path, format!("it is not a run's background ({e}); {help}")))
+    }
+
+    /// Writes `start.safetensors`.
+    ///
+    /// # Errors
+    /// [`CommandError::Model`].
+    pub fn write_start(&self, weights: &Weights, metadata: &Metadata) -> Result<(), CommandError> {
+        Ok(weights.save(metadata, &self.file(START))?)
+    }
+
+    /// Reads `start.safetensors`.
+    ///
+    /// # Errors
+    /// [`CommandError::Model`].
+    pub fn start(&self) -> Result<Weights, CommandError> {
+        Ok(Weights::load(&self.file(START))?.0)
     }
 
     /// The weights after the last epoch, or after the one that did best on the test pictures.

@@ -42,6 +42,12 @@ pub struct Settings {
     /// Whether, and on which side, pictures were left out that stand among the training and the test pictures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude_leaks: Option<Winner>,
+    /// The run whose weights it began with, if it did; the run folder holds them in `start.safetensors`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
+    /// So many of the first layers keep the weights that they began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<u32>,
     /// Folds of a cross-validation, where the run is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folds: Option<u32>,

@@ -25,7 +25,7 @@ pub(super) fn learn(
     count: u32,
 ) -> Result<(), CommandError> {
     let folds = prepared.fold_of()?;
-    let Prepared { settings, classes, network, train, mut watch, report, .. } = prepared;
+    let Prepared { settings, classes, network, start, train, mut watch, report, .. } = prepared;
     // It has shown that such a network fits; each fold begins with one of its own.
     drop(network);
     let pictures = train.labels.len();
@@ -46,7 +46,7 @@ pub(super) fn learn(
         asked.say.line(format_args!("\nfold {number}/{count}: {learnt} pictures to learn from, {held_out} held out"));
         let own = run.fold(number)?;
         begin(run, &own, &settings, &parts)?;
-        let network = lay_network(gpu, &settings)?;
+        let network = lay_network(gpu, &settings, start.as_ref())?;
         let mut held_out = match has_finished(&own, &settings)? {
             true => {
                 asked.say.line("         it has done its epochs");

@@ -3,6 +3,7 @@
 mod doubts;
 mod epochs;
 mod find_rate;
+mod fine_tune;
 mod folds;
 mod ledger;
 mod options;

@@ -13,6 +13,7 @@ use crate::model::Architecture;
 use crate::training::OptimizerSettings;
 
 const DEFAULT_EPOCHS: u32 = 25;
+const DEFAULT_IMAGE_SIZE: u32 = 64;
 
 /// How often something is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +56,11 @@ pub struct TrainArgs {
     /// Folder with train/<class>/ and test/<class>/, or with the classes themselves [default: data/insects, drawn at the first run]
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
-    /// Side in pixels that pictures are resized to
-    #[arg(long, value_name = "PIXELS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(8..=4096))]
-    image_size: u32,
+    /// Side in pixels that pictures are resized to [default: 64; with --from that of its network]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(8..=4096))]
+    pub(super) image_size: Option<u32>,
     /// Network to train: a built-in one (`glowworm model` lists them), or a TOML file
-    #[arg(long, value_name = "NAME|FILE", default_value = "reference")]
+    #[arg(long, value_name = "NAME|FILE", default_value = "reference", conflicts_with = "from")]
     model: String,
     /// Times that every picture is seen [default: 25]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
@@ -125,11 +126,19 @@ pub struct TrainArgs {
     /// it would have ended with. With --epochs, a finished run goes on to more; with --learning-rate, one that diverged
     /// gets a smaller rate
     #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "image_size", "model", "batch_size", "optimizer", "momentum", "nesterov", "seed", "no_augment", "augmentation", "validation_split", "mask", "exclude_leaks", "exclude_list",
-        "folds", "no_check", "strict", "out", "background"])]
+        "folds", "from", "no_check", "strict", "out", "background"])]
     pub(super) resume: Option<PathBuf>,
     /// How often to write a checkpoint that --resume goes on from: every so many steps (500), or seconds (30s)
     #[arg(long, value_name = "STEPS|SECONDSs", default_value = "30s")]
     pub(super) checkpoint_every: Every,
+    /// Begin with the weights of another run (of its last epoch; RUN/best.safetensors names those of its best), and with its
+    /// network. If the classes differ, the last layer begins anew
+    #[arg(long, value_name = "RUN")]
+    pub(super) from: Option<PathBuf>,
+    /// Let the first so many layers with weights keep them, and train the others: much faster, and often better when there are
+    /// few pictures
+    #[arg(long, value_name = "COUNT", requires = "from", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) freeze: Option<u32>,
     /// Cross-validate: train so many networks, 2 to 20, each on the training pictures without one part (fold) of them, and
     /// measure it on that part after its last epoch. Leaves the scores with mean and deviation (folds.csv), what every
     /// picture is said to be by the network that has not seen it (out_of_fold.csv), labels that are likely wrong
@@ -167,7 +176,8 @@ impl TrainArgs {
     /// # Errors
     /// [`CommandError::Usage`]; [`CommandError::Model`] for a network that is none.
     pub(super) fn check(&self) -> Result<(), CommandError> {
-        Architecture::open(&self.model)?.network(self.image_size, self.image_size, 2)?;
+        let image_size = self.image_size.unwrap_or(DEFAULT_IMAGE_SIZE);
+        Architecture::open(&self.model)?.network(image_size, image_size, 2)?;
         self.learning_rate(self.optimizer()?).map(|_| ())
     }
 
@@ -178,10 +188,11 @@ impl TrainArgs {
     pub(super) fn settings(&self, data: PathBuf, gpu: &Gpu, classes: u32) -> Result<Settings, CommandError> {
         let optimizer = self.optimizer()?;
         let architecture = Architecture::open(&self.model)?;
+        let image_size = self.image_size.unwrap_or(DEFAULT_IMAGE_SIZE);
         Ok(Settings {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data,
-            image_size: self.image_size,
+            image_size,
             epochs: self.epochs.unwrap_or(DEFAULT_EPOCHS) as usize,
             batch_size: self.batch_size,
             part: None,
@@ -193,12 +204,14 @@ impl TrainArgs {
             validation_split: self.validation_split,
             masks: self.mask.clone(),
             exclude_leaks: self.exclude_leaks,
+            from: self.from.clone(),
+            freeze: self.freeze,
             folds: self.folds,
             fold: None,
             adapter: gpu.summary().name.clone(),
             driver: gpu.summary().driver.clone(),
             optimizer,
-            network: architecture.network(self.image_size, self.image_size, classes)?,
+            network: architecture.network(image_size, image_size, classes)?,
             model: Some(architecture.name),
         })
     }

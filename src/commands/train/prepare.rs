@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::fine_tune::Beginning;
 use super::ledger::Ledger;
 use super::screening::{Screened, Screening, apply_list, keep, screen};
 use super::watch::Watch;
@@ -12,7 +13,7 @@ use crate::data::check::CheckReport;
 use crate::data::{self, Dataset, DecodeOptions, ExcludeList, OpenOptions, Pixels, name_below};
 use crate::explain::background_sample;
 use crate::gpu::Gpu;
-use crate::model::{Network, Part, network_for_training};
+use crate::model::{Metadata, Network, Part, Weights, network_for_training};
 use crate::report::{Output, progress};
 
 /// The drawn set's place and seed.
@@ -25,6 +26,8 @@ pub(super) struct Prepared {
     pub classes: Vec<String>,
     /// With the weights of the beginning.
     pub network: Network,
+    /// These weights, where they are another run's.
+    pub start: Option<Weights>,
     pub train: Pixels,
     pub test: Pixels,
     pub watch: Watch,
@@ -38,7 +41,7 @@ impl Prepared {
     /// Lays out the network that the settings describe, then decodes and checks the pictures; `excluded` has those that
     /// were left out of the data set before.
     fn new(
-        mut settings: Settings,
+        (mut settings, start): (Settings, Option<Weights>),
         dataset: Dataset,
         (screening, mut excluded): (Screening, ExcludeList),
         gpu: &Gpu,
@@ -46,7 +49,7 @@ impl Prepared {
         output: Output,
         say: &Say,
     ) -> Result<Prepared, CommandError> {
-        let network = lay(gpu, &settings, args.fit)?;
+        let network = lay(gpu, &settings, start.as_ref(), args.fit)?;
         say.line(format_args!("network  {}", settings.network_in_a_line()));
         settings.part = network.accumulates().then_some(network.batch() as u32);
         if let Some(part) = settings.part {
@@ -66,7 +69,7 @@ impl Prepared {
             dataset.classes.len(),
             dataset.classes.join(", "),
         ));
-        Ok(Prepared { settings, classes: dataset.classes, network, train, test, watch, report, excluded })
+        Ok(Prepared { settings, classes: dataset.classes, network, start, train, test, watch, report, excluded })
     }
 
     /// The fold, from 0, in which each training picture is held out, where the run is a cross-validation; copies and near
@@ -91,16 +94,21 @@ impl Prepared {
 ///
 /// # Errors
 /// [`CommandError::Model`].
-pub(super) fn lay_network(gpu: &Gpu, settings: &Settings) -> Result<Network, CommandError> {
-    lay(gpu, settings, false)
+pub(super) fn lay_network(gpu: &Gpu, settings: &Settings, start: Option<&Weights>) -> Result<Network, CommandError> {
+    lay(gpu, settings, start, false)
 }
 
-fn lay(gpu: &Gpu, settings: &Settings, fit: bool) -> Result<Network, CommandError> {
+fn lay(gpu: &Gpu, settings: &Settings, start: Option<&Weights>, fit: bool) -> Result<Network, CommandError> {
     let batch = settings.batch_size;
     let part = settings.part.unwrap_or(batch);
     let part = if fit { Part::Fitting(part) } else { Part::Exactly(part) };
     let purpose = settings.optimizer.purpose();
-    Ok(network_for_training(gpu, &settings.network, batch, part, purpose, settings.seed)?)
+    let mut network = network_for_training(gpu, &settings.network, batch, part, purpose, settings.seed)?;
+    network.freeze(settings.freeze.unwrap_or(0) as usize)?;
+    if let Some(start) = start {
+        network.load(start)?;
+    }
+    Ok(network)
 }
 
 /// What a new run begins with; nothing is written yet.
@@ -116,9 +124,15 @@ pub(super) fn prepare(args: &TrainArgs, gpu: &Gpu, output: Output, say: &Say) ->
         excluded = ExcludeList::read(file, &folder)?;
         apply_list(&excluded, &file.display().to_string(), &mut dataset, &folder, say)?;
     }
-    let settings = args.settings(folder, gpu, dataset.classes.len() as u32)?;
+    let mut settings = args.settings(folder, gpu, dataset.classes.len() as u32)?;
+    let mut start = None;
+    if let Some(from) = &args.from {
+        let begun = Beginning::read(from, args.image_size, &dataset.classes, args.seed, say)?;
+        (settings.model, settings.image_size) = (begun.model, begun.network.height);
+        (settings.network, start) = (begun.network, Some(begun.weights));
+    }
     let screening = Screening { strict: args.strict, check: !args.no_check, exclude_leaks: args.exclude_leaks };
-    Prepared::new(settings, dataset, (screening, excluded), gpu, args, output, say)
+    Prepared::new((settings, start), dataset, (screening, excluded), gpu, args, output, say)
 }
 
 /// A new run: its folder, with all that does not change in training; the settings last.
@@ -135,6 +149,10 @@ pub(super) fn start(
     keep(&run, prepared.report.as_ref(), &prepared.excluded, say)?;
     prepared.ledger().write(&run)?;
     write_background(args, &run, &prepared)?;
+    if let Some(start) = &prepared.start {
+        let metadata = Metadata { classes: prepared.classes.clone(), network: prepared.settings.network.clone() };
+        run.write_start(start, &metadata)?;
+    }
     run.write_settings(&prepared.settings)?;
     Ok((run, lock, prepared))
 }
@@ -178,7 +196,8 @@ pub(super) fn take_up(
     // It was checked when it began.
     let screening = Screening { strict: false, check: false, exclude_leaks: None };
     let report = findings::read(run.path())?;
-    let prepared = Prepared::new(settings, dataset, (screening, excluded), gpu, args, output, say)?;
+    let start = settings.from.is_some().then(|| run.start()).transpose()?;
+    let prepared = Prepared::new((settings, start), dataset, (screening, excluded), gpu, args, output, say)?;
     let prepared = Prepared { report, ..prepared };
     prepared.ledger().check(run, &prepared.settings.data)?;
     if prepared.settings != kept {
