@@ -29,6 +29,8 @@ struct PlainConv {
     depthwise: u32,
     chunk: u32,      // pixels of y whose weight gradients are summed at a time
     chunks: u32,
+    first: u32,      // planes (images, or rows of the gradient) that plain_conv/winograd.wgsl works on at a time
+    count: u32,
 }
 
 @group(0) @binding(0) var<uniform> conv: PlainConv;

@@ -23,23 +23,6 @@ fn set_d_x(i: u32, value: vec4<f32>) {
     textureStore(d_x, texel(i), value);
 }
 
-// The vectors of lanes 0 to 3, and of lanes 4 to 7, as columns.
-fn four(w: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4(subgroupBroadcast(w, 0u), subgroupBroadcast(w, 1u), subgroupBroadcast(w, 2u), subgroupBroadcast(w, 3u));
-}
-fn next_four(w: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4(subgroupBroadcast(w, 4u), subgroupBroadcast(w, 5u), subgroupBroadcast(w, 6u), subgroupBroadcast(w, 7u));
-}
-
-// Sums lie in variables, which cannot be indexed without being written to memory first: they are picked. Stores are dear
-// to compile: they stand in loops with bounds that a compiler does not know, lest it write them out sixteen times over.
-fn pick(m: mat4x4<f32>, quad: u32) -> vec4<f32> {
-    return select(select(m[0], m[1], quad == 1u), select(m[2], m[3], quad == 3u), quad >= 2u);
-}
-
-// Six neighbouring pixels of a row.
-struct Six { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, e: vec4<f32>, f: vec4<f32> }
-
 // Upper and lower row of dz in four windows: the six columns from the right half of the first to the left of the last.
 fn upper(a: Pooled, b: Pooled, c: Pooled, d: Pooled) -> Six {
     return Six(unpool(a, 1u), unpool(b, 0u), unpool(b, 1u), unpool(c, 0u), unpool(c, 1u), unpool(d, 0u));

@@ -12,11 +12,12 @@ pub use winograd::Winograd;
 
 const SHARED: &str = include_str!("../../shaders/conv.wgsl");
 const LANE_BODY: &str = include_str!("../../shaders/conv/lanes.wgsl");
+const LANE_VECTORS: &str = include_str!("../../shaders/lanes/vectors.wgsl");
 const TILES: Source =
     Source { name: "conv/tiles.wgsl", parts: &[SHARED, include_str!("../../shaders/conv/tiles.wgsl")] };
 const LANES: Source = Source {
     name: "conv/lanes/direct.wgsl",
-    parts: &[SHARED, LANE_BODY, include_str!("../../shaders/conv/lanes/direct.wgsl")],
+    parts: &[SHARED, LANE_BODY, LANE_VECTORS, include_str!("../../shaders/conv/lanes/direct.wgsl")],
 };
 
 uniform_struct! {

@@ -17,6 +17,7 @@ pub mod pool;
 pub mod reduce;
 pub mod relu;
 pub mod softmax;
+mod winograd;
 
 use crate::gpu::{Bindable, GpuError, Quads, Source, uniform_struct};
 

@@ -3,13 +3,16 @@
 //! Activations are `[N, C/4, H, W]` quads of channels, without a border. Groups hold multiples of four channels on both
 //! sides; or, depthwise, every channel is a group of its own.
 
+mod winograd;
 use serde::{Deserialize, Serialize};
 
 use super::{Needs, QUAD, QuadsSource, check_sizes, quads_source};
-use crate::gpu::{Body, Buffer, Dispatch, Gpu, GpuError, Quads, Source, linear_grid, uniform_struct};
+use crate::gpu::{Body, Bound, Buffer, Dispatch, Gpu, GpuError, Quads, Source, linear_grid, uniform_struct};
+
+pub use winograd::{Scratch, Winograd};
 
 const TILES: QuadsSource = quads_source!("plain_conv/tiles.wgsl", "plain_conv.wgsl");
-const LANES: QuadsSource = quads_source!("plain_conv/lanes.wgsl", "plain_conv.wgsl");
+const LANES: QuadsSource = quads_source!("plain_conv/lanes.wgsl", "plain_conv.wgsl", "lanes/vectors.wgsl");
 const DEPTHWISE: QuadsSource = quads_source!("plain_conv/depthwise.wgsl", "plain_conv.wgsl");
 
 /// What a pixel of the output sees.
@@ -84,6 +87,10 @@ uniform_struct! {
         chunk: u32,
         /// Number of such chunks.
         chunks: u32,
+        /// First plane (image, or row of the gradient) of those that [`Winograd`] works on at a time.
+        first: u32,
+        /// Number of such planes.
+        count: u32,
     }
 }
 
@@ -113,6 +120,8 @@ impl PlainConv {
             depthwise: u32::from(groups > 1 && channels == (groups, groups)),
             chunk: 0,
             chunks: 0,
+            first: 0,
+            count: 0,
         };
         conv.in_chunks(64)
     }
@@ -185,6 +194,16 @@ impl PlainConv {
         u64::from(self.out_quads) * QUAD
     }
 
+    /// Multiply-adds of the convolution of so many planes, with the padding of channels, as a direct sum does them.
+    fn multiply_adds(&self, planes: u32) -> u64 {
+        u64::from(planes) * self.out_plane() * self.weights_bytes() / 4
+    }
+
+    /// Memory for a bias that a layer does not have.
+    fn bias_or_zero(&self, gpu: &Gpu, bias: Option<&Buffer>) -> Result<Buffer, GpuError> {
+        bias.map_or_else(|| gpu.buffer("no bias", self.bias_bytes()), |bias| Ok(bias.clone()))
+    }
+
     fn source(&self, gpu: &Gpu, quads: &Quads) -> Source {
         let source = match gpu.body() {
             _ if self.depthwise == 1 => DEPTHWISE,
@@ -229,7 +248,7 @@ impl PlainConv {
         bias: Option<&Buffer>,
         y: &Quads,
     ) -> Result<Vec<Dispatch>, GpuError> {
-        let bias = &bias.map_or_else(|| gpu.buffer("no bias", self.bias_bytes()), |bias| Ok(bias.clone()))?;
+        let bias = &self.bias_or_zero(gpu, bias)?;
         let needs: [Needs; _] = [
             ("x", x, self.x_bytes()),
             ("weights", weights, self.weights_bytes()),
@@ -240,7 +259,9 @@ impl PlainConv {
         let pixels = u64::from(self.images) * self.out_plane();
         let (entry, grid) = self.gathered(gpu, ["forward", "forward_narrow"], self.group_out_quads, pixels);
         let kernel = gpu.kernel(self.source(gpu, x), entry)?;
-        Ok(vec![kernel.bind(gpu, ("conv", self), &[("x", x), ("weights", weights), ("bias", bias), ("y", y)], grid)?])
+        let memory: [Bound; _] = [("x", x), ("weights", weights), ("bias", bias), ("y", y)];
+        let dispatch = kernel.bind(gpu, ("conv", self), &memory, grid)?;
+        Ok(vec![dispatch.with_multiply_adds(self.multiply_adds(self.images))])
     }
 
     /// d_x from d_y: the transpose of the convolution.
@@ -266,7 +287,8 @@ impl PlainConv {
         let kernel = gpu.kernel(self.source(gpu, d_y), entry)?;
         let grid = [blocks * self.stride * self.stride, x, y];
         // A convolution in its own right: what it reads is x to the shader, and what it writes is y.
-        Ok(vec![kernel.bind(gpu, ("conv", self), &[("x", d_y), ("weights", weights), ("y", d_x)], grid)?])
+        let dispatch = kernel.bind(gpu, ("conv", self), &[("x", d_y), ("weights", weights), ("y", d_x)], grid)?;
+        Ok(vec![dispatch.with_multiply_adds(self.multiply_adds(self.rows))])
     }
 
     fn weights_grid(&self) -> [u32; 3] {
@@ -307,7 +329,8 @@ impl PlainConv {
             grid[1] = self.groups() * self.group_out_quads.div_ceil(4);
         }
         let kernel = gpu.kernel(self.source(gpu, x), entry)?;
-        let memory = [("x", x as _), ("d_y", d_y as _), ("d_weights", d_weights as _), ("d_bias", d_bias as _)];
-        Ok(vec![kernel.bind(gpu, ("conv", self), &memory, grid)?])
+        let memory: [Bound; _] = [("x", x), ("d_y", d_y), ("d_weights", d_weights), ("d_bias", d_bias)];
+        let dispatch = kernel.bind(gpu, ("conv", self), &memory, grid)?;
+        Ok(vec![dispatch.with_multiply_adds(self.multiply_adds(self.images))])
     }
 }

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use glowworm::gpu::{Body, Gpu};
-use glowworm::kernels::plain_conv::{Padding, PlainConv, Window};
+use glowworm::kernels::plain_conv::{Padding, PlainConv, Scratch, Window, Winograd};
 use glowworm::kernels::reduce::Reduce;
 use glowworm::model::Layout;
 
@@ -327,6 +327,95 @@ fn forward_and_gradients_are_exact_on_whole_numbers_and_close_on_others() {
                 check_forward(&gpu, &p, &data, exact);
                 check_backward(&gpu, &p, &data, exact);
             }
+        }
+    }
+}
+
+/// Winograd's errors go by the largest terms of a tile and its surroundings, not by each element's own.
+fn even(mut sums: Sums) -> Sums {
+    let most = sums.magnitude.iter().copied().fold(0.0, f64::max);
+    sums.magnitude.fill(most);
+    sums
+}
+
+/// Winograd's sums cancel more than direct ones: some times the tolerance.
+fn check_winograd(gpu: &Gpu, p: &Problem, data: &Data) {
+    let shape = PlainConv { rows: p.rows() as u32, ..p.shape().for_body(gpu.body()) };
+    let Some(fast) = Winograd::of(gpu, &shape) else { return };
+    let name = |what: &str| format!("winograd {what} {p:?}");
+    let scratch = Scratch::new(gpu, &[fast], true).expect("room for scratch");
+    let weights = input(gpu, &p.layout().pack(&f32s(&data.w)));
+    let bias = input(gpu, &Layout::Bias { outputs: p.outputs as u32 }.pack(&f32s(&data.b)));
+    let x = quads_input(gpu, &to_quads(&data.x, p.x(p.images), 0));
+    let y = quads_output(gpu, quad_len(p.y(p.images), 0));
+    run(gpu, fast.forward(gpu, &x, &weights, p.bias.then_some(&bias), &y, &scratch).expect("sizes fit"));
+    let got = read_quads(gpu, &y, quad_len(p.y(p.images), 0));
+    let expected = even(forward(p, &data.x, &data.w, &data.b));
+    compare(&name("forward"), &got, p.y(p.images), &expected, 36 * p.inputs, false);
+
+    let d_y = quads_input(gpu, &to_quads(&data.d_y, p.y(p.rows()), 0));
+    let d_x = quads_output(gpu, quad_len(p.x(p.rows()), 0));
+    run(gpu, fast.backward_data(gpu, &d_y, &weights, &d_x, &scratch).expect("sizes fit"));
+    let got = read_quads(gpu, &d_x, quad_len(p.x(p.rows()), 0));
+    let expected = even(backward_data(p, p.rows(), &data.d_y, &data.w));
+    compare(&name("backward data"), &got, p.x(p.rows()), &expected, 36 * p.outputs, false);
+
+    // One sum where it is done in this way, and as many as before where it is not.
+    let (layout, bias_layout) = (p.layout(), Layout::Bias { outputs: p.outputs as u32 });
+    let (w_len, b_len, chunks) = (layout.device_len(), bias_layout.device_len(), fast.shapes().chunks);
+    let (w_parts, b_parts) = (output(gpu, w_len * chunks as usize), output(gpu, b_len * chunks as usize));
+    let (d_w, d_b) = (output(gpu, w_len), output(gpu, b_len));
+    let d_bias = p.bias.then_some(&b_parts);
+    run(gpu, fast.backward_weights(gpu, &x, &d_y, &w_parts, d_bias, &scratch).expect("sizes fit"));
+    let whole = gpu.with_body(gpu.body());
+    let sum = |len: usize| Reduce { chunks, quads: len as u32 / 4 };
+    run(gpu, sum(w_len).sum(&whole, &w_parts, &d_w));
+    let own: usize = p.y(p.images).iter().product();
+    let (expected_w, expected_b) = backward_weights(p, &data.x, &data.d_y[..own]);
+    let got = layout.unpack(&read(gpu, &d_w, w_len));
+    assert_close(&name("backward weights"), &got, &even(expected_w), 36 * p.height * p.width);
+    if p.bias {
+        run(gpu, sum(b_len).sum(&whole, &b_parts, &d_b));
+        let got = bias_layout.unpack(&read(gpu, &d_b, b_len));
+        assert_close(&name("backward bias"), &got, &expected_b, own / p.outputs);
+    }
+}
+
+fn winograd_problems() -> Vec<Problem> {
+    let p = |images, height, width, inputs, outputs| Problem { images, height, width, inputs, outputs, ..PLAIN };
+    vec![
+        p(1, 4, 4, 16, 16),
+        p(2, 8, 8, 32, 36),
+        Problem { shared: 3, ..p(1, 1, 3, 33, 48) },
+        Problem { shared: 2, bias: false, ..p(3, 7, 10, 40, 32) },
+        p(2, 13, 5, 36, 65),
+        // More planes than a chunk holds.
+        p(11, 24, 20, 32, 32),
+    ]
+}
+
+#[test]
+fn winograd_agrees_with_the_direct_sum() {
+    for gpu in bodies() {
+        let mut random = Random::new(5);
+        for p in winograd_problems() {
+            check_winograd(&gpu, &p, &Data::new(&p, &mut random, false));
+        }
+    }
+}
+
+#[test]
+fn broken_winograd_is_caught() {
+    let p = Problem { inputs: 32, outputs: 32, ..PLAIN };
+    let data = Data::new(&p, &mut Random::new(6), false);
+    for gpu in bodies().into_iter().filter(|gpu| gpu.body() == Body::Lanes) {
+        for edit in [
+            ("x_or_zero(plane, row, column + 3u), x_or_zero", "x_or_zero(plane, row, column + 2u), x_or_zero"),
+            ("- 5.0 * s.d + s.f", "- 5.0 * s.d + s.e"),
+            ("(s.c - s.b) / 6.0", "(s.b - s.c) / 6.0"),
+        ] {
+            let broken = gpu.with_edit(edit.0, edit.1);
+            assert_caught("winograd", AssertUnwindSafe(|| check_winograd(&broken, &p, &data)));
         }
     }
 }

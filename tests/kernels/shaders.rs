@@ -20,29 +20,38 @@ fn wgsl_files(folder: &Path) -> Vec<PathBuf> {
 
 /// A file in a folder is joined to what the folder's files share, which stands beside the folder: `conv/tiles.wgsl` to
 /// `conv.wgsl`, `conv/lanes/direct.wgsl` to `conv.wgsl` and `conv/lanes.wgsl`. What is shared need not be whole by itself.
-/// A text that reaches quads by names that it does not define is joined to either file of `quads`, and one that applies
-/// activation functions to `functions.wgsl`.
+/// A text that reaches quads by names that it does not define is joined to either file of `quads`; one that applies
+/// activation functions to `functions.wgsl`; one that uses the vectors of lanes, or Winograd's tiles, to those of `lanes`.
 #[test]
 fn every_shader_is_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let read = |file: &Path| std::fs::read_to_string(file).expect("it can be read");
     let files = wgsl_files(&root);
     assert!(files.len() >= 10, "only {} shaders were found", files.len());
     let (quads, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.starts_with(root.join("quads")));
-    let quads: Vec<String> = quads.iter().map(|file| std::fs::read_to_string(file).expect("it can be read")).collect();
+    let quads: Vec<String> = quads.iter().map(|file| read(file)).collect();
     assert_eq!(quads.len(), 2);
-    let functions = std::fs::read_to_string(root.join("functions.wgsl")).expect("it can be read");
-    for file in files.into_iter().filter(|file| !file.with_extension("").is_dir()) {
-        let mut text = std::fs::read_to_string(&file).expect("it can be read");
+    let shared =
+        [("tile_place(", "lanes/winograd.wgsl"), ("next_four(", "lanes/vectors.wgsl"), ("activate(", "functions.wgsl")];
+    let joined = |file: &PathBuf| file.with_extension("").is_dir() || file.starts_with(root.join("lanes"));
+    for file in files.iter().filter(|file| !joined(file)) {
+        let mut text = read(file);
         for folder in file.ancestors().skip(1).take_while(|folder| *folder != root) {
-            let shared = std::fs::read_to_string(folder.with_extension("wgsl")).expect("the shared part is there");
-            text = shared + "\n" + &text;
+            text = read(&folder.with_extension("wgsl")) + "\n" + &text;
         }
-        if text.contains("activate(") && !text.contains("fn activate(") {
-            text = functions.clone() + "\n" + &text;
+        for (name, path) in shared {
+            if text.contains(name) && !text.contains(&format!("fn {name}")) {
+                text = read(&root.join(path)) + "\n" + &text;
+            }
         }
         let reaches_quads = ["x_at(", "d_y_at(", "set_y(", "set_d_x("].iter().any(|name| text.contains(name));
         let texts = match reaches_quads && !text.contains("fn x_at(") {
-            true => quads.iter().map(|accessors| format!("{accessors}\n{text}")).collect(),
+            // What reaches texels beside the quads is for textures alone.
+            true => quads
+                .iter()
+                .filter(|accessors| accessors.contains("fn texel(") || !text.contains("texel("))
+                .map(|accessors| format!("{accessors}\n{text}"))
+                .collect(),
             false => vec![text],
         };
         for text in texts {

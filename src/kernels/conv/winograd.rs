@@ -3,20 +3,14 @@
 //! more than direct ones do; the tests say how much is allowed.
 
 use super::{Conv, LANE_BODY, SHARED};
-use crate::gpu::{Body, Bound, Buffer, Dispatch, Gpu, GpuError, Quads, Source, Texture, linear_grid};
-use crate::kernels::{Needs, QUAD, check_sizes};
+use crate::gpu::{Body, Bound, Buffer, Dispatch, Gpu, GpuError, Quads, Source, Texture};
+use crate::kernels::winograd::{LEAST_QUADS, TEXTS, Tiling};
+use crate::kernels::{Needs, check_sizes};
 
 const SOURCE: Source = Source {
     name: "conv/lanes/winograd.wgsl",
-    parts: &[SHARED, LANE_BODY, include_str!("../../../shaders/conv/lanes/winograd.wgsl")],
+    parts: &[SHARED, LANE_BODY, TEXTS[0], TEXTS[1], include_str!("../../../shaders/conv/lanes/winograd.wgsl")],
 };
-
-/// Transformed tiles of as many planes as fit this are worked on at a time: they stay in a CPU's caches, and a batch of
-/// large pictures does not ask for a binding beyond the adapter's limit.
-const CHUNK_BYTES: u64 = 4 << 20;
-
-/// Fewer quads of channels than this, on either side, are faster summed directly.
-const LEAST_QUADS: u32 = 4;
 
 /// A convolution's shapes, worked on in chunks of planes.
 #[derive(Clone, Copy, Debug)]
@@ -31,34 +25,19 @@ impl Winograd {
         (worth && largest <= gpu.max_texture_bytes()).then_some(winograd)
     }
 
-    fn tiles_of_plane(&self) -> u32 {
-        self.0.height.div_ceil(4) * self.0.width.div_ceil(4)
+    fn tiling(&self) -> Tiling {
+        let Conv { images, rows, height, width, in_quads, out_quads, .. } = self.0;
+        Tiling::new([in_quads, out_quads], [height, width], images.max(rows))
     }
 
-    /// Planes in a chunk.
-    fn planes(&self, quads: u32) -> u32 {
-        let plane = 36 * u64::from(quads) * u64::from(self.tiles_of_plane()) * QUAD;
-        (CHUNK_BYTES / plane.max(1)).clamp(1, u64::from(self.0.rows.max(self.0.images))) as u32
-    }
-
-    /// Bytes of the transformed tiles of a chunk, in either direction: groups of 32.
+    /// Bytes of the transformed tiles of a chunk, in either direction.
     pub fn tiles_bytes(&self) -> u64 {
-        let of = |quads: u32| {
-            let tiles = u64::from(self.planes(quads)) * u64::from(self.tiles_of_plane());
-            36 * u64::from(quads) * tiles.next_multiple_of(32) * QUAD
-        };
-        of(self.0.in_quads).max(of(self.0.out_quads))
+        self.tiling().tiles_bytes()
     }
 
-    /// Bytes of the transformed tiles of a chunk of planes.
-    fn chunk_bytes(&self, chunk: &Conv, quads: u32) -> u64 {
-        36 * u64::from(quads) * u64::from(chunk.count) * u64::from(self.tiles_of_plane()) * QUAD
-    }
-
-    /// Bytes of the transformed weights, in either direction: blocks of 16 channels.
+    /// Bytes of the transformed weights, in either direction.
     pub fn filters_bytes(&self) -> u64 {
-        let of = |from: u32, into: u32| 36 * u64::from(from) * u64::from((into * 4).next_multiple_of(16)) * QUAD;
-        of(self.0.in_quads, self.0.out_quads).max(of(self.0.out_quads, self.0.in_quads))
+        self.tiling().filters_bytes()
     }
 
     fn filters(
@@ -85,15 +64,9 @@ impl Winograd {
         mut dispatches: impl FnMut(&Conv, [u32; 2], [u32; 2]) -> Result<[Dispatch; 2], GpuError>,
     ) -> Result<Vec<Dispatch>, GpuError> {
         let mut list = Vec::new();
-        let each = self.planes(quads);
-        for first in (0..planes).step_by(each as usize) {
-            let chunk = Conv { first, count: each.min(planes - first), ..self.0 };
-            let tiles = u64::from(chunk.count) * u64::from(self.tiles_of_plane());
-            let grid = |items: u64, own: u32| {
-                let [x, y, _] = linear_grid(items, own);
-                [x, y]
-            };
-            list.extend(dispatches(&chunk, grid(tiles, 8), grid(tiles, 32))?);
+        for chunk in self.tiling().chunks(planes, quads) {
+            let conv = Conv { first: chunk.first, count: chunk.count, ..self.0 };
+            list.extend(dispatches(&conv, chunk.transform, chunk.product)?);
         }
         Ok(list)
     }
@@ -128,7 +101,7 @@ impl Winograd {
             let product = [conv.out_quads.div_ceil(4), product[0], product[1]];
             let outputs: [Bound; 5] =
                 [("transformed", tiles), ("filters", filters), ("bias", bias), ("y", y), ("code", code)];
-            let tiles_bytes = self.chunk_bytes(chunk, conv.in_quads);
+            let tiles_bytes = self.tiling().bytes(chunk.count, conv.in_quads);
             let read = conv.x_bytes() / u64::from(conv.images) * u64::from(chunk.count);
             let written = (conv.y_bytes() + conv.code_bytes()) / u64::from(conv.images) * u64::from(chunk.count);
             let transform =
@@ -173,7 +146,7 @@ impl Winograd {
             let product = [conv.in_quads.div_ceil(4), product[0], product[1]];
             let inputs: [Bound; 3] = [("d_y", d_y), ("won", code), ("v", tiles)];
             let outputs: [Bound; 3] = [("transformed", tiles), ("filters", filters), ("d_x", d_x)];
-            let tiles_bytes = self.chunk_bytes(chunk, conv.out_quads);
+            let tiles_bytes = self.tiling().bytes(chunk.count, conv.out_quads);
             let share = |bytes: u64| bytes / u64::from(conv.rows) * u64::from(chunk.count);
             let transform = gpu.kernel(SOURCE, "transform_gradient")?.bind(gpu, ("conv", chunk), &inputs, transform)?;
             let product = gpu.kernel(SOURCE, "backward_data")?.bind(gpu, ("conv", chunk), &outputs, product)?;
