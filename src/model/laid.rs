@@ -8,6 +8,7 @@ use super::shapes::{Shapes, Stage};
 use super::{ModelError, ParameterSpec};
 use crate::gpu::{Buffer, Gpu, GpuError, Quads, Texture};
 use crate::kernels::conv::Winograd;
+use crate::kernels::plain_conv;
 
 /// A value, or its gradient.
 #[derive(Clone)]
@@ -118,6 +119,8 @@ pub(super) struct Values {
     pub nodes: Vec<Laid>,
     /// Scratch of convolutions by Winograd's way, shared by them all: one is worked on at a time.
     pub tiles: Option<Texture>,
+    /// The same for convolutions by themselves.
+    pub winograd: Option<plain_conv::Scratch>,
 }
 
 /// Which gradients are computed.
@@ -210,7 +213,14 @@ impl Values {
             _ => None,
         });
         let tiles = tiles.max().map(|bytes| gpu.texture("transformed tiles", bytes)).transpose()?;
-        Ok(Values { batch, entry, d_batch, d_input: d_input.transpose()?, nodes, tiles })
+        let fast = shapes.stages.iter().filter_map(|stage| match stage {
+            Stage::Conv(conv) => plain_conv::Winograd::of(gpu, conv),
+            _ => None,
+        });
+        let fast: Vec<_> = fast.collect();
+        let training = gradients == Gradients::OfParameters;
+        let winograd = (!fast.is_empty()).then(|| plain_conv::Scratch::new(gpu, &fast, training)).transpose()?;
+        Ok(Values { batch, entry, d_batch, d_input: d_input.transpose()?, nodes, tiles, winograd })
     }
 }
 

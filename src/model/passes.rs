@@ -10,6 +10,7 @@ use crate::kernels::batch_norm::Norm;
 use crate::kernels::conv::{Conv, Winograd};
 use crate::kernels::copy::Copy;
 use crate::kernels::dense::Dense;
+use crate::kernels::plain_conv::{self, PlainConv};
 use crate::kernels::reduce::Reduce;
 use crate::kernels::relu::Relu;
 
@@ -67,7 +68,10 @@ impl Network {
                     _ => vec![conv.forward(gpu, x, kernel, bias, y, code)?],
                 }
             }
-            (Stage::Conv(conv), [kernel, bias @ ..], _) => conv.forward(gpu, x, kernel, bias.first().copied(), y)?,
+            (Stage::Conv(conv), [kernel, bias @ ..], _) => match self.fast(conv) {
+                Some((fast, scratch)) => fast.forward(gpu, x, kernel, bias.first().copied(), y, scratch)?,
+                None => conv.forward(gpu, x, kernel, bias.first().copied(), y)?,
+            },
             (Stage::BatchNorm(norm), weights, Scratch::BatchNorm { statistics, partial }) => {
                 let parameters = norm_of(weights)?;
                 match training && !self.is_frozen(index) {
@@ -160,12 +164,23 @@ impl Network {
                 }
             }
             (Stage::Conv(conv), [kernel, ..], _) => {
+                let fast = self.fast(conv);
                 if let (true, [into_kernel, into_bias @ ..]) = (training, self.gradients_of(index).as_slice()) {
-                    list.extend(conv.backward_weights(gpu, x, d_y, into_kernel, into_bias.first().copied())?);
-                    list.extend(self.add_parts(index, conv.chunks)?);
+                    let into_bias = into_bias.first().copied();
+                    let (sums, chunks) = match fast {
+                        Some((fast, scratch)) => {
+                            (fast.backward_weights(gpu, x, d_y, into_kernel, into_bias, scratch)?, fast.shapes().chunks)
+                        }
+                        None => (conv.backward_weights(gpu, x, d_y, into_kernel, into_bias)?, conv.chunks),
+                    };
+                    list.extend(sums);
+                    list.extend(self.add_parts(index, chunks)?);
                 }
-                if let Some(d_x) = d_x.filter(|_| wanted) {
-                    list.extend(conv.backward_data(gpu, d_y, kernel, d_x)?);
+                if let Some(d_x) = d_x {
+                    list.extend(match fast {
+                        Some((fast, scratch)) => fast.backward_data(gpu, d_y, kernel, d_x, scratch)?,
+                        None => conv.backward_data(gpu, d_y, kernel, d_x)?,
+                    });
                 }
             }
             (Stage::BatchNorm(norm), weights, Scratch::BatchNorm { statistics, partial }) => {
@@ -247,6 +262,11 @@ impl Network {
             }
             _ => vec![conv.backward_data(gpu, d_y, code, weights, d_x)?],
         })
+    }
+
+    /// A convolution by Winograd's way, with its scratch, where that is worth it.
+    fn fast(&self, conv: &PlainConv) -> Option<(plain_conv::Winograd, &plain_conv::Scratch)> {
+        plain_conv::Winograd::of(&self.gpu, conv).zip(self.values.winograd.as_ref())
     }
 
     /// Adds up the partial sums of a node's weight gradients.

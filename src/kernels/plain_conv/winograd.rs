@@ -40,12 +40,7 @@ impl Scratch {
         [most(|layer| layer.tiling().filters_bytes()), most(|layer| layer.tiling().tiles_bytes()), gradients, products]
     }
 
-    /// Bytes of scratch for any of these layers, with gradients of weights or without.
-    pub fn bytes(layers: &[Winograd], training: bool) -> u64 {
-        Scratch::parts(layers, training).iter().sum()
-    }
-
-    /// Makes it.
+    /// Makes enough for any of these layers, with gradients of weights or without.
     ///
     /// # Errors
     /// As [`Gpu::texture`] and [`Gpu::buffer`].
