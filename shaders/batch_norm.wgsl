@@ -31,6 +31,8 @@ struct Step {
     rate: f32,
     first: u32,
     whole: u32,
+    decay: f32,
+    average: f32,
 }
 
 @group(0) @binding(0) var<uniform> batch_norm: BatchNorm;

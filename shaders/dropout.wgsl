@@ -19,6 +19,8 @@ struct Step {
     rate: f32,      // learning rate of the step
     first: u32,     // place of the first image in its batch, when that is worked on in parts
     whole: u32,     // images in the whole batch
+    decay: f32,     // share that weight decay takes off in this step
+    average: f32,   // how far the average of the weights moves in this step
 }
 
 @group(0) @binding(0) var<uniform> dropout: Dropout;

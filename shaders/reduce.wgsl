@@ -12,6 +12,8 @@ struct Step {
     rate: f32,
     first: u32,     // place of the first image in its batch
     whole: u32,
+    decay: f32,     // share that weight decay takes off in this step
+    average: f32,   // how far the average of the weights moves in this step
 }
 
 @group(0) @binding(0) var<uniform> reduce: Reduce;

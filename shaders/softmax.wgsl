@@ -20,6 +20,8 @@ struct Step {
     rate: f32,
     first: u32,     // place of the first image in its batch, when that is worked on in parts
     whole: u32,     // images in the whole batch
+    decay: f32,     // share that weight decay takes off in this step
+    average: f32,   // how far the average of the weights moves in this step
 }
 
 struct Label {

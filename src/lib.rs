@@ -9,7 +9,7 @@
 //! - [`kernels`]: a file for each family, with the stem of its shader in `shaders/`: shapes, checks, what to dispatch.
 //! - [`model`]: the list of layers, its shapes on the device, the weights in Keras's layouts, and the plans laid from them.
 //! - [`data`]: folders of pictures, decoding, resizing, folds, and the set that the program draws itself.
-//! - [`training`]: pictures on the device, shuffling and augmentation, the loop, the optimisers' settings.
+//! - [`training`]: pictures on the device, shuffling and augmentation, the loop, recipes and the settings that they are made of.
 //! - [`explain`]: expected gradients: which pixels speak for which class.
 //! - [`files`], [`names`]: for every layer: files written whole and read within bounds, names that others have made.
 //! - [`report`]: progress, a dashboard, TensorBoard's files, tables, curves, heatmaps, and the page that holds them all (its templates are in `templates/`).
@@ -22,7 +22,7 @@
 //! 4. `conv`, `dense` and `dropout` run forward; of a pool only the largest value and a byte saying where it stood is kept.
 //! 5. `softmax` gives loss, hits and the gradient of the logits; the layers' gradients follow in reverse order, each
 //!    element gathered by one invocation and written once, so that equal seeds give equal bits.
-//! 6. `optimizer` updates each parameter; losses come back through a ring of mapped buffers, some steps later.
+//! 6. `optimizer` updates each parameter, and `average` its average, if one is kept; losses come back through a ring of mapped buffers, some steps later.
 //!
 //! ```no_run
 //! use glowworm::{gpu::Gpu, model::{Network, NetworkSpec, Weights}, training::OptimizerSettings};

@@ -52,6 +52,7 @@ fn only_gpu_names_wgpu_and_kernel_families_do_not_know_each_other() {
             for family in [
                 "activation",
                 "augment",
+                "average",
                 "batch_norm",
                 "conv",
                 "copy",

@@ -131,7 +131,7 @@ fn check_gradients(gpu: &Gpu, name: &str, spec: &NetworkSpec, count: usize) {
     let plan = network.gradient_plan(&pixels).expect("it is for training");
     let samples: Vec<Sample> = (0..count as u32).map(Sample::plain).collect();
     let labels: Vec<u32> = (0..count as u32).map(|i| i % CLASSES).collect();
-    network.set_batch(StepSettings { seed: 1, step: 2, rate: 0.0 }, &samples, &labels);
+    network.set_batch(StepSettings { seed: 1, step: 2, ..Default::default() }, &samples, &labels);
     loss(gpu, &network, &plan, count);
     let gradients = network.gradients().expect("read");
     let learned = spec.parameters().iter().filter(|p| p.learned).count();

@@ -7,7 +7,7 @@ mod common;
 use common::{Golden, bodies, golden_spec as spec};
 use glowworm::kernels::augment::Sample;
 use glowworm::model::{Layer, Network, NetworkSpec, StepSettings, Weights};
-use glowworm::training::{OptimizerSettings, Schedule};
+use glowworm::training::{OptimizerSettings, Schedule, average_share};
 
 const GOLDEN: &[u8] = include_bytes!("golden/network.safetensors");
 const TRAINING: &[u8] = include_bytes!("golden/training.safetensors");
@@ -86,11 +86,11 @@ fn weights_after_one_and_five_steps_agree_with_keras() {
             let network = Network::new(&gpu, &spec(), BATCH as u32, settings.purpose(), &golden.weights("weights"));
             let network = network.expect("it fits");
             let plan = network.training_plan(&pixels).expect("it is for training");
-            let schedule = Schedule { learning_rate: settings.default_learning_rate() };
+            let schedule = Schedule::constant(settings.default_learning_rate());
             let mut losses = Vec::new();
             for step in 0..5 {
                 let rate = settings.rate(schedule.at(step), step);
-                let step_settings = StepSettings { seed: 0, step: step as u32, rate };
+                let step_settings = StepSettings { step: step as u32, rate, ..Default::default() };
                 network.set_batch(step_settings, &batch.samples, &batch.labels);
                 plan.submit(&gpu, &mut []).expect("it runs");
                 let results: Vec<f32> = gpu.read(network.results()).expect("read");
@@ -130,7 +130,7 @@ fn losses_of_twenty_steps_agree_with_keras() {
                 let first = step % 4 * BATCH;
                 let samples: Vec<Sample> = (first..first + BATCH).map(|i| Sample::plain(i as u32)).collect();
                 let rate = settings.rate(1e-3, step as u64);
-                let settings = StepSettings { seed: 0, step: step as u32, rate };
+                let settings = StepSettings { step: step as u32, rate, ..Default::default() };
                 network.set_batch(settings, &samples, &labels[first..first + BATCH]);
                 plan.submit(&gpu, &mut []).expect("it runs");
                 let results: Vec<f32> = gpu.read(network.results()).expect("read");
@@ -144,13 +144,60 @@ fn losses_of_twenty_steps_agree_with_keras() {
 }
 
 #[test]
+fn decay_leaves_biases_alone_and_the_average_trails_as_keras_and_tensorflow_have_it() {
+    const DECAY: f64 = 1.0;
+    let golden = Golden::open(GOLDEN);
+    let decayed = Golden::open(include_bytes!("golden/decay.safetensors"));
+    let batch = batch(&golden);
+    for gpu in bodies() {
+        let pixels = gpu.buffer_with("pixels", &batch.pixels).expect("room");
+        for (name, settings) in [
+            ("adamw", OptimizerSettings::AdamW),
+            ("sgd_momentum", OptimizerSettings::Sgd { momentum: 0.9, nesterov: false }),
+        ] {
+            let network = Network::new(&gpu, &spec(), BATCH as u32, settings.purpose(), &golden.weights("weights"));
+            let network = network.and_then(Network::averaging).expect("it fits");
+            let plan = network.training_plan(&pixels).expect("it is for training");
+            let learning_rate = settings.default_learning_rate();
+            for step in 0..5 {
+                let step_settings = StepSettings {
+                    step: step as u32,
+                    rate: settings.rate(learning_rate, step),
+                    decay: (learning_rate * DECAY) as f32,
+                    average: average_share(0.3, step),
+                    ..Default::default()
+                };
+                network.set_batch(step_settings, &batch.samples, &batch.labels);
+                plan.submit(&gpu, &mut []).expect("it runs");
+            }
+            let weights = network.weights().expect("read");
+            let compare = |weights: &Weights, which: &str| {
+                for tensor in &weights.0 {
+                    let key = format!("{name}.{which}5.{}", tensor.name);
+                    assert_close(&format!("{:?} {key}", gpu.body()), &tensor.data, &decayed.get(&key));
+                }
+            };
+            compare(&weights, "after");
+            let average = network.average().expect("read").expect("it keeps one");
+            if name == "adamw" {
+                compare(&average, "average");
+            }
+            // What answers is the average, and afterwards everything is as it was.
+            let seen = network.averaged(|| network.weights()).expect("read");
+            assert_eq!(seen, average);
+            assert_eq!(network.weights().expect("read"), weights);
+        }
+    }
+}
+
+#[test]
 fn a_batch_in_parts_has_the_gradient_of_the_whole() {
     let golden = Golden::open(GOLDEN);
     let batch = batch(&golden);
     // With dropout, so that the parts have to draw what the whole draws.
     let mut spec = spec();
     spec.layers.insert(9, Layer::Dropout { rate: 0.4 });
-    let settings = StepSettings { seed: 3, step: 9, rate: 1e-3 };
+    let settings = StepSettings { seed: 3, step: 9, rate: 1e-3, ..Default::default() };
     for gpu in bodies() {
         let pixels = gpu.buffer_with("pixels", &batch.pixels).expect("room");
         let purpose = OptimizerSettings::Adam.purpose();

@@ -147,7 +147,7 @@ fn steps(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec) -> Result<Vec<Timed>, 
     let mut all = Vec::new();
     {
         let network = Network::new(gpu, spec, batch, OptimizerSettings::Adam.purpose(), &weights)?;
-        network.set_batch(StepSettings { seed: 1, step: 1, rate: 1e-3 }, &samples, &labels);
+        network.set_batch(StepSettings { seed: 1, step: 1, rate: 1e-3, ..Default::default() }, &samples, &labels);
         all.push(time(args, gpu, "training step", batch, &network.training_plan(&pixels)?)?);
     }
     let network = Network::new(gpu, spec, batch, Purpose::Infer, &weights)?;

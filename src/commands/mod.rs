@@ -27,6 +27,7 @@ use crate::data::DataError;
 use crate::gpu::{Gpu, GpuError};
 use crate::model::{ModelError, self_test};
 use crate::report::ReportError;
+use crate::training::RecipeError;
 
 pub use run_folder::{RunFolder, Settings, parse_background};
 
@@ -99,6 +100,9 @@ pub enum CommandError {
     /// Tables and pictures of results.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// How to train.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
     /// A file of a run.
     #[error("{path}: {reason}")]
     File {

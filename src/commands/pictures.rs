@@ -104,7 +104,7 @@ impl Answered {
         let run = RunFolder::open(&args.run)?;
         let (weights, metadata) = run.weights(args.best)?;
         let settings = run.settings()?;
-        let flip_average = flip_average || settings.flip_average;
+        let flip_average = flip_average || settings.recipe.flip_average;
         let mut masks = settings.masks;
         masks.extend(&args.mask);
         let mut samples = Vec::new();
@@ -193,7 +193,7 @@ impl TestPictures<'_> {
     /// # Errors
     /// [`CommandError`].
     pub fn answer(&self, run: RunFolder, gpu: Gpu) -> Result<(Answered, PathBuf), CommandError> {
-        let Settings { data, validation_split, seed, masks, fold, flip_average, .. } = run.settings()?;
+        let Settings { data, validation_split, seed, masks, fold, recipe, .. } = run.settings()?;
         if let (Some(fold), None) = (fold, self.folder) {
             let reason = format!(
                 "it is fold {fold} of a cross-validation: how it does on the pictures held out from it is in folds.csv of the \
@@ -221,7 +221,7 @@ impl TestPictures<'_> {
         for (path, reason) in &pixels.skipped {
             eprintln!("{}", printable(&format!("skipped {}: {reason}", path.display())));
         }
-        let (bytes, flip_average) = (std::mem::take(&mut pixels.bytes), flip_average || self.flip_average);
+        let (bytes, flip_average) = (std::mem::take(&mut pixels.bytes), recipe.flip_average || self.flip_average);
         let probabilities = ask(&gpu, &weights, &metadata, bytes, self.batch_size, flip_average)?;
         Ok((Answered { gpu, run, weights, metadata, masks, pixels, probabilities, report }, folder))
     }

@@ -20,7 +20,6 @@ use crate::names::printable;
 use crate::report::heatmap::{self, Colours, Figure, Panel, Row};
 use crate::report::page::{Chart, ClassMap, Diagram, Example, Fact, Finding, Page, Picture, leakage_in_words, place};
 use crate::report::{History, Output, largest, progress};
-use crate::training::OptimizerSettings;
 
 /// Wrong pictures shown, right ones of each class, and pictures explained for the means, of all classes together.
 const WRONG: usize = 6;
@@ -95,7 +94,7 @@ pub(super) fn write(run: RunFolder, gpu: Gpu, wanted: &Wanted) -> Result<PathBuf
         best: wanted.best,
         flip_average: false,
         strict: false,
-        batch_size: settings.part.unwrap_or(settings.batch_size),
+        batch_size: settings.recipe.part.unwrap_or(settings.recipe.batch_size),
         output: wanted.output,
     };
     let (asked, folder) = pictures.answer(run, gpu)?;
@@ -108,7 +107,13 @@ pub(super) fn write(run: RunFolder, gpu: Gpu, wanted: &Wanted) -> Result<PathBuf
     let trained = count_trained(&asked.run).map_or(String::new(), |count| format!("{count} to train, "));
     let pictures = format!("{trained}{} to test, {} classes", evaluation.images, asked.metadata.classes.len());
     let epochs = match history.0.len() {
-        done if done < settings.epochs => format!("{done} of {}; glowworm train --resume goes on", settings.epochs),
+        done if history.has_lost_patience(settings.recipe.early_stopping) => {
+            let lowest = history.lowest_loss().map_or(done, |epoch| epoch.epoch);
+            format!("{done} of {}; ended early, the model is that of epoch {lowest}", settings.recipe.epochs)
+        }
+        done if done < settings.recipe.epochs => {
+            format!("{done} of {}; glowworm train --resume goes on", settings.recipe.epochs)
+        }
         done => done.to_string(),
     };
     let page = Page {
@@ -356,14 +361,7 @@ fn whole(text: &str) -> String {
 /// The settings that matter most, in words.
 pub(super) fn facts(settings: &Settings, pictures: String, epochs: String) -> Vec<Fact> {
     let spec = &settings.network;
-    let optimizer = match settings.optimizer {
-        OptimizerSettings::Adam => "Adam".to_owned(),
-        OptimizerSettings::Sgd { momentum: 0.0, .. } => "SGD".to_owned(),
-        OptimizerSettings::Sgd { momentum, nesterov } => {
-            format!("SGD, momentum {momentum}{}", if nesterov { ", Nesterov" } else { "" })
-        }
-        OptimizerSettings::RmsProp => "RMSprop".to_owned(),
-    };
+    let recipe = &settings.recipe;
     let masks = settings.masks.iter().map(|mask| format!("; blanked: {mask}")).collect::<String>();
     [
         ("adapter", format!("{} ({})", settings.adapter, settings.driver)),
@@ -371,9 +369,11 @@ pub(super) fn facts(settings: &Settings, pictures: String, epochs: String) -> Ve
         ("pictures", pictures),
         ("size of the pictures", format!("{} × {} pixels{masks}", spec.width, spec.height)),
         ("epochs", epochs),
-        ("batch size", settings.batch_size.to_string()),
-        ("optimiser", format!("{optimizer}, learning rate {}", settings.learning_rate)),
-        ("augmentation", settings.augmentation().to_string()),
+        ("recipe", printable(&recipe.name)),
+        ("batch size", recipe.batch_size.to_string()),
+        ("optimiser", recipe.optimizer_in_words()),
+        ("loss", recipe.loss_in_words()),
+        ("augmentation", recipe.augmentation.to_string()),
         ("network", settings.network_in_a_line()),
         ("seed", settings.seed.to_string()),
         ("version", format!("glowworm {}", settings.version)),

@@ -5,6 +5,7 @@
 
 pub mod activation;
 pub mod augment;
+pub mod average;
 pub mod batch_norm;
 pub mod conv;
 pub mod copy;
@@ -39,6 +40,10 @@ uniform_struct! {
         first: u32,
         /// Images in the whole batch, over which the gradient is the mean.
         whole: u32,
+        /// The share that weight decay takes off in this step: learning rate times decay.
+        decay: f32,
+        /// How far the average of the weights moves towards them in this step, 0 to 1.
+        average: f32,
     }
 }
 

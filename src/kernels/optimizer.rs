@@ -1,4 +1,5 @@
-//! Adam, SGD with and without momentum, RMSprop: one step over one parameter, with Keras's formulas.
+//! Adam, SGD with and without momentum, RMSprop: one step over one parameter, with Keras's formulas; and for each of
+//! them decoupled weight decay (Loshchilov, Hutter 2019, "Decoupled Weight Decay Regularization").
 
 use super::{QUAD, Step, check_sizes};
 use crate::gpu::{Bound, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, uniform_struct};
@@ -18,6 +19,8 @@ uniform_struct! {
         epsilon: f32,
         /// 1 for Nesterov momentum.
         nesterov: u32,
+        /// 1 if weight decay shrinks this parameter.
+        decays: u32,
     }
 }
 

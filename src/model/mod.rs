@@ -3,6 +3,7 @@
 //! [`Network`] that lays plans from them.
 
 mod architecture;
+mod average;
 mod error;
 mod explanation;
 mod fitting;

@@ -45,13 +45,17 @@ pub struct StepSettings {
     pub step: u32,
     /// The rate that the optimiser's kernel multiplies with.
     pub rate: f32,
+    /// The share that weight decay takes off the kernels of layers: learning rate times decay.
+    pub decay: f32,
+    /// How far the average of the weights moves towards them, where one is kept.
+    pub average: f32,
 }
 
 /// A parameter and what training keeps beside it.
 pub(super) struct Learned {
     name: String,
     layout: Layout,
-    weights: Buffer,
+    pub(super) weights: Buffer,
     /// None for running statistics.
     pub(super) gradient: Option<Buffer>,
     /// Partial sums of the gradient, for convolutions.
@@ -60,6 +64,8 @@ pub(super) struct Learned {
     total: Option<Buffer>,
     first: Option<Buffer>,
     second: Option<Buffer>,
+    /// The weights' moving average, where one is kept.
+    pub(super) average: Option<Buffer>,
 }
 
 impl Learned {
@@ -81,7 +87,7 @@ pub struct Network {
     pub(super) probabilities: Buffer,
     results: Buffer,
     pub(super) values: Values,
-    learned: Vec<Learned>,
+    pub(super) learned: Vec<Learned>,
     /// So many of them, the first, keep their values.
     pub(super) frozen: usize,
 }
@@ -128,6 +134,7 @@ impl Network {
                     total: None,
                     first: when(first, bytes)?,
                     second: when(second, bytes)?,
+                    average: None,
                     name: parameter.name.clone(),
                     layout: parameter.layout,
                 });
@@ -196,7 +203,11 @@ impl Network {
         self.write(weights, |learned| Some(&learned.weights))
     }
 
-    fn write(&self, values: &Weights, which: impl Fn(&Learned) -> Option<&Buffer>) -> Result<(), ModelError> {
+    pub(super) fn write(
+        &self,
+        values: &Weights,
+        which: impl Fn(&Learned) -> Option<&Buffer>,
+    ) -> Result<(), ModelError> {
         values.check(&self.spec)?;
         for learned in &self.learned {
             if let (Some(buffer), Some(tensor)) = (which(learned), values.0.iter().find(|t| t.name == learned.name)) {
@@ -310,7 +321,7 @@ impl Network {
         Ok((last.output.buffer()?, gradient))
     }
 
-    fn read(&self, which: impl Fn(&Learned) -> Option<&Buffer>) -> Result<Weights, ModelError> {
+    pub(super) fn read(&self, which: impl Fn(&Learned) -> Option<&Buffer>) -> Result<Weights, ModelError> {
         let mut tensors = Vec::new();
         for learned in &self.learned {
             if let Some(buffer) = which(learned) {
@@ -337,8 +348,9 @@ impl Network {
         part: Range<u32>,
     ) {
         let count = samples.len().min(self.batch());
-        let StepSettings { seed, step, rate } = settings;
-        let step = Step { seed, step, count: count as u32, rate, first: part.start, whole: part.end };
+        let StepSettings { seed, step, rate, decay, average } = settings;
+        let (count32, first, whole) = (count as u32, part.start, part.end);
+        let step = Step { seed, step, count: count32, rate, first, whole, decay, average };
         self.gpu.write(&self.step, bytemuck::bytes_of(&step));
         let mut samples = samples[..count].to_vec();
         samples.resize(self.batch(), samples.first().copied().unwrap_or_else(Zeroable::zeroed));
@@ -383,9 +395,12 @@ impl Network {
                 first: learned.first.as_ref(),
                 second: learned.second.as_ref(),
             };
-            let optimizer = Optimizer { quads: learned.quads(), ..constants };
+            // Biases and the like are few, and have no reason to be small.
+            let decays = u32::from(!matches!(learned.layout, Layout::Bias { .. }));
+            let optimizer = Optimizer { quads: learned.quads(), decays, ..constants };
             plan.push(optimizer.step(&self.gpu, rule, &self.step, &parameter)?);
         }
+        self.move_average(&mut plan)?;
         Ok(plan)
     }
 

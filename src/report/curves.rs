@@ -206,6 +206,7 @@ mod tests {
             val_loss: (!hole).then(|| 1.1 * value(n)),
             val_accuracy: (!hole).then(|| 0.9 - value(n) / 2.0),
             seconds: 1.0,
+            learning_rate: None,
         };
         History((1..=epochs).map(epoch).collect())
     }
@@ -239,6 +240,7 @@ mod tests {
             val_loss: Some(0.001),
             val_accuracy: Some(1.0),
             seconds: 1.0,
+            learning_rate: None,
         };
         let picture = draw(&History((1..=10).map(epoch).collect()), "a run").expect("it draws");
         for columns in [100..SIZE.0 / 2, SIZE.0 / 2 + 100..SIZE.0] {

@@ -359,6 +359,7 @@ mod tests {
             val_loss: Some(0.7),
             val_accuracy: Some(0.6),
             seconds: 30.0,
+            learning_rate: None,
         };
         let (title, adapter) = ("runs/a-1".to_owned(), "a card".to_owned());
         let classes = ["beetle", "fly"].map(String::from).to_vec();

@@ -1,5 +1,5 @@
-//! Everything that the next step of a training depends on, as one file: weights, the optimiser's states, the place in the
-//! epoch. Order, augmentation and dropout are drawn from (seed, epoch, step), and so need no state of their own.
+//! Everything that the next step of a training depends on, as one file: weights, their average, the optimiser's states, the
+//! place in the epoch. Order, augmentation and dropout are drawn from (seed, epoch, step), and so need no state of their own.
 
 use std::collections::HashMap;
 
@@ -18,6 +18,8 @@ pub struct Checkpoint {
     pub weights: Weights,
     /// What the optimiser keeps of each parameter.
     pub optimizer: OptimizerState,
+    /// The moving average of the parameters, where one is kept.
+    pub average: Option<Weights>,
     /// What else the caller wants back.
     pub about: serde_json::Value,
 }
@@ -73,7 +75,7 @@ impl Checkpoint {
     }
 
     fn parts(&self) -> Vec<(&'static str, &Weights)> {
-        let states = [("first", &self.optimizer.first), ("second", &self.optimizer.second)];
+        let states = [("first", &self.optimizer.first), ("second", &self.optimizer.second), ("average", &self.average)];
         let states = states.into_iter().filter_map(|(part, weights)| Some((part, weights.as_ref()?)));
         [("weights", &self.weights)].into_iter().chain(states).collect()
     }
@@ -115,6 +117,7 @@ impl Checkpoint {
             position,
             weights,
             optimizer: OptimizerState { first: part("first")?, second: part("second")? },
+            average: part("average")?,
             about,
         })
     }
@@ -129,7 +132,8 @@ mod tests {
         let weights = Weights::initial(&spec, 3);
         let optimizer = OptimizerState { first: Some(Weights::initial(&spec, 4)), second: None };
         let about = serde_json::json!({ "history": [0.1f64, 1.0 / 3.0] });
-        (spec, Checkpoint { position: Position::default(), weights, optimizer, about })
+        let average = Some(Weights::initial(&spec, 5));
+        (spec, Checkpoint { position: Position::default(), weights, optimizer, average, about })
     }
 
     #[test]
@@ -141,7 +145,7 @@ mod tests {
         let mut back = back;
         for c in [&mut back, &mut checkpoint] {
             sorted(&mut c.weights);
-            c.optimizer.first.iter_mut().for_each(sorted);
+            c.optimizer.first.iter_mut().chain(&mut c.average).for_each(sorted);
         }
         assert_eq!(back, checkpoint);
     }

@@ -1,4 +1,4 @@
-//! The training loop and what it needs: pictures within the device's reach, settings of the optimisers, augmentation.
+//! The training loop and what it needs: pictures within the device's reach, recipes and their settings, augmentation.
 
 mod augmentation;
 mod batch;
@@ -6,11 +6,17 @@ mod checkpoint;
 mod images;
 mod optimizer;
 mod preview;
+mod recipe;
+mod schedule;
 mod trainer;
 
 pub use augmentation::{AugmentationError, AugmentationSettings, Crop, Erase, shuffled};
 pub use checkpoint::Checkpoint;
 pub use images::Images;
-pub use optimizer::{OptimizerSettings, Schedule};
+pub use optimizer::{OptimizerSettings, average_share};
 pub use preview::preview;
-pub use trainer::{Answers, Ended, Position, Running, Trainer, answer};
+pub use recipe::{
+    Choices, ClassWeights, DEFAULT_RECIPE, OptimizerName, Recipe, RecipeError, Sampling, ScheduleName, effective,
+};
+pub use schedule::{Schedule, ScheduleSettings};
+pub use trainer::{Answers, Ended, Goal, Position, Running, Trainer, answer};

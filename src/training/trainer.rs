@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::augmentation::{Augmentation, AugmentationSettings, shuffled};
+use super::augmentation::{Augmentation, AugmentationSettings, balanced, shuffled};
 use super::batch::Batch;
-use super::{Images, OptimizerSettings, Schedule};
+use super::{Images, OptimizerSettings, Schedule, average_share};
 use crate::gpu::{Gpu, Plan, Readback};
 use crate::kernels::augment::Sample;
+use crate::kernels::softmax::Label;
 use crate::model::{ModelError, Network, StepSettings};
 
 /// Steps that may be under way at once: enough that the device never waits for the host, few enough to bound memory.
@@ -78,6 +79,27 @@ impl Default for Position {
     }
 }
 
+/// What the answers are held against while training.
+#[derive(Clone, Debug, Default)]
+pub struct Goal {
+    /// Share of every label that is spread evenly over all classes.
+    pub smoothing: f32,
+    /// What the loss of each class is multiplied with; nothing if there are none.
+    pub weights: Vec<f32>,
+}
+
+impl Goal {
+    /// What rows of these labels are held against.
+    fn of<L: Into<Label> + Copy>(&self, labels: &[L]) -> Vec<Label> {
+        let weight = |class: u32| self.weights.get(class as usize).copied().unwrap_or(1.0);
+        let of = |label: Label| {
+            let weight = (1.0 - label.share) * weight(label.first) + label.share * weight(label.second);
+            Label { smoothing: self.smoothing, weight, ..label }
+        };
+        labels.iter().map(|label| of((*label).into())).collect()
+    }
+}
+
 /// How an epoch ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ended {
@@ -108,6 +130,14 @@ pub struct Trainer<'a> {
     pub optimizer: OptimizerSettings,
     /// Its learning rate.
     pub schedule: Schedule,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Decay of the moving average of the weights, where the network keeps one.
+    pub average: f64,
+    /// What the answers are held against.
+    pub goal: Goal,
+    /// Whether every class is drawn as often as any other, in place of every picture once.
+    pub balance: bool,
     /// Where the training stands. No step is under way between calls.
     pub position: Position,
 }
@@ -150,6 +180,10 @@ impl<'a> Trainer<'a> {
             augmentation,
             optimizer,
             schedule,
+            weight_decay: 0.0,
+            average: 0.0,
+            goal: Goal::default(),
+            balance: false,
             position: Position::default(),
         })
     }
@@ -162,6 +196,19 @@ impl<'a> Trainer<'a> {
     /// Steps in an epoch; the last may be short.
     pub fn steps_per_epoch(&self) -> usize {
         self.images.len().div_ceil(self.batch)
+    }
+
+    fn step_settings(&self) -> StepSettings {
+        let step = self.position.step;
+        let learning_rate = self.schedule.at(step);
+        StepSettings {
+            // The kernels' seed is 32 bits wide; the step is the counter.
+            seed: (self.seed ^ (self.seed >> 32)) as u32,
+            step: step as u32,
+            rate: self.optimizer.rate(learning_rate, step),
+            decay: (learning_rate * self.weight_decay) as f32,
+            average: average_share(self.average, step),
+        }
     }
 
     /// Trains on every picture that is left of the epoch, in an order of the epoch's own; calls `progress(step, running
@@ -177,7 +224,10 @@ impl<'a> Trainer<'a> {
     ) -> Result<Ended, ModelError> {
         let (height, width) = (self.network.spec().height, self.network.spec().width);
         let Position { epoch, batches, .. } = self.position;
-        let order = shuffled(self.images.len(), self.seed, epoch);
+        let order = match self.balance {
+            true => balanced(self.images.labels(), self.seed, epoch),
+            false => shuffled(self.images.len(), self.seed, epoch),
+        };
         let augmentation = Augmentation::new(self.augmentation, self.seed, epoch, height, width);
         let bytes = self.network.results().bytes();
         let mut readback = Readback::new(&self.gpu, self.network.results(), bytes, STEPS_UNDER_WAY)?;
@@ -189,10 +239,7 @@ impl<'a> Trainer<'a> {
                 early = Some(Ended::Stopped);
                 break;
             }
-            let rate = self.optimizer.rate(self.schedule.at(self.position.step), self.position.step);
-            // The kernels' seed is 32 bits wide; the step is the counter.
-            let seed = (self.seed ^ (self.seed >> 32)) as u32;
-            let settings = StepSettings { seed, step: self.position.step as u32, rate };
+            let settings = self.step_settings();
             let whole = batch.len();
             let batch = Batch { first: number * self.batch, pictures: batch };
             for start in (0..whole).step_by(self.network.batch()) {
@@ -200,11 +247,11 @@ impl<'a> Trainer<'a> {
                 let place = start as u32..whole as u32;
                 if self.augmentation.varies() {
                     let (rows, labels) = batch.varied(part.clone(), self.images, &augmentation);
-                    self.network.set_part(settings, &rows, &labels, place);
+                    self.network.set_part(settings, &rows, &self.goal.of(&labels), place);
                 } else {
                     let labels = batch.labels(part.clone(), self.images);
                     let samples = batch.samples(part.clone(), self.images, &augmentation);
-                    self.network.set_part(settings, &samples, &labels, place);
+                    self.network.set_part(settings, &samples, &self.goal.of(&labels), place);
                 }
                 self.plan.submit(&self.gpu, &mut [&mut readback])?;
                 counts.expect(part.len(), part.end == whole);

@@ -9,6 +9,7 @@ mod folds;
 mod interruptions;
 mod learning_rates;
 mod models;
+mod recipes;
 // Windows allows no such names of files.
 #[cfg(unix)]
 mod report;

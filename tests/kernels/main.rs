@@ -11,6 +11,7 @@ mod common;
 
 mod activation;
 mod augment;
+mod average;
 mod batch_norm;
 mod conv;
 mod copy;

@@ -7,7 +7,9 @@ use glowworm::kernels::optimizer::{Optimizer, Parameter, Rule};
 use crate::harness::*;
 
 /// New weight and states of one element.
-fn reference(rule: Rule, o: &Optimizer, rate: f64, w: f64, g: f64, m: f64, v: f64) -> [f64; 3] {
+fn reference(rule: Rule, o: &Optimizer, step: &Step, w: f64, g: f64, m: f64, v: f64) -> [f64; 3] {
+    let rate = f64::from(step.rate);
+    let w = w - if o.decays == 1 { f64::from(step.decay) * w } else { 0.0 };
     let (beta1, beta2, epsilon) = (f64::from(o.beta1), f64::from(o.beta2), f64::from(o.epsilon));
     match rule {
         Rule::Sgd => [w - rate * g, m, v],
@@ -26,15 +28,15 @@ fn reference(rule: Rule, o: &Optimizer, rate: f64, w: f64, g: f64, m: f64, v: f6
     }
 }
 
-fn check(gpu: &Gpu, rule: Rule, nesterov: bool, quads: usize) {
+fn check(gpu: &Gpu, rule: Rule, nesterov: bool, decays: bool, quads: usize) {
     let mut random = Random::new(quads as u64);
     let mut draw = || random.floats(quads * 4);
     let (w, g, m) = (draw(), draw(), draw());
     let v: Vec<f64> = draw().iter().map(|v| v.abs()).collect();
-    let optimizer =
-        Optimizer { quads: quads as u32, beta1: 0.9, beta2: 0.95, epsilon: 1e-7, nesterov: u32::from(nesterov) };
-    let rate = 0.01f32;
-    let step = gpu.uniform(&Step { rate, ..Step::default() }).expect("room");
+    let (nesterov, decays) = (u32::from(nesterov), u32::from(decays));
+    let optimizer = Optimizer { quads: quads as u32, beta1: 0.9, beta2: 0.95, epsilon: 1e-7, nesterov, decays };
+    let settings = Step { rate: 0.01, decay: 0.125, ..Step::default() };
+    let step = gpu.uniform(&settings).expect("room");
     let buffer = |values: &[f64]| input(gpu, &values.iter().map(|v| *v as f32).collect::<Vec<_>>());
     let buffers = [buffer(&w), buffer(&g), buffer(&m), buffer(&v)];
     let (first, second) = rule.states();
@@ -49,11 +51,10 @@ fn check(gpu: &Gpu, rule: Rule, nesterov: bool, quads: usize) {
         let mut expected = Sums::zeros(quads * 4);
         for i in 0..quads * 4 {
             // The inputs are f32s already.
-            expected.value[i] =
-                reference(rule, &optimizer, f64::from(rate), w[i], g[i], m[i], f64::from(v[i] as f32))[which];
-            expected.magnitude[i] = w[i].abs() + g[i].abs() + m[i].abs() + v[i] + f64::from(rate);
+            expected.value[i] = reference(rule, &optimizer, &settings, w[i], g[i], m[i], f64::from(v[i] as f32))[which];
+            expected.magnitude[i] = w[i].abs() + g[i].abs() + m[i].abs() + v[i] + f64::from(settings.rate);
         }
-        let name = format!("{rule:?} nesterov {nesterov}, {quads} quads, output {which}");
+        let name = format!("{rule:?} nesterov {nesterov}, decays {decays}, {quads} quads, output {which}");
         assert_close(&name, &read(gpu, buffer, quads * 4), &expected, 8);
     }
     assert_exact("the gradient is left as it is", &read(gpu, &buffers[1], quads * 4), &g);
@@ -63,11 +64,13 @@ fn check(gpu: &Gpu, rule: Rule, nesterov: bool, quads: usize) {
 fn steps_follow_the_formulas() {
     for gpu in bodies() {
         for quads in [1, 63, 64, 65, 1000] {
-            check(&gpu, Rule::Adam, false, quads);
-            check(&gpu, Rule::Sgd, false, quads);
-            check(&gpu, Rule::Momentum, false, quads);
-            check(&gpu, Rule::Momentum, true, quads);
-            check(&gpu, Rule::RmsProp, false, quads);
+            for decays in [false, true] {
+                check(&gpu, Rule::Adam, false, decays, quads);
+                check(&gpu, Rule::Sgd, false, decays, quads);
+                check(&gpu, Rule::Momentum, false, decays, quads);
+                check(&gpu, Rule::Momentum, true, decays, quads);
+                check(&gpu, Rule::RmsProp, false, decays, quads);
+            }
         }
     }
 }
@@ -76,6 +79,6 @@ fn steps_follow_the_formulas() {
 fn a_broken_kernel_is_caught() {
     for gpu in bodies() {
         let broken = gpu.with_edit("first * step.rate", "gradient * step.rate");
-        assert_caught("adam", std::panic::AssertUnwindSafe(|| check(&broken, Rule::Adam, false, 20)));
+        assert_caught("adam", std::panic::AssertUnwindSafe(|| check(&broken, Rule::Adam, false, false, 20)));
     }
 }

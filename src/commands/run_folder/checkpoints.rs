@@ -10,7 +10,7 @@ use crate::training::Checkpoint;
 
 const NAMES: [&str; 2] = ["checkpoint.safetensors", "checkpoint-before.safetensors"];
 
-/// A checkpoint holds three numbers for each parameter, and history; what is much larger is not read at all.
+/// A checkpoint holds four numbers for each parameter, and history; what is much larger is not read at all.
 const MOST_OF_THE_REST: u64 = 256 << 20;
 
 impl RunFolder {
@@ -58,7 +58,7 @@ impl RunFolder {
     /// model that may have learnt for hours.
     pub fn checkpoint(&self, spec: &NetworkSpec) -> Result<(Option<Checkpoint>, Vec<String>), CommandError> {
         let parameters: u64 = spec.parameters().iter().map(|p| p.layout.len() as u64).sum();
-        let most = 3 * 4 * parameters + MOST_OF_THE_REST;
+        let most = 4 * 4 * parameters + MOST_OF_THE_REST;
         let mut damaged: Vec<(PathBuf, String)> = Vec::new();
         for path in self.checkpoints() {
             let found = match read_at_most(&path, most) {
@@ -113,7 +113,7 @@ mod tests {
         let weights = Weights::initial(&spec(), step);
         let optimizer = OptimizerState { first: Some(weights.clone()), second: None };
         let position = Position { step, ..Position::default() };
-        Checkpoint { position, weights, optimizer, about: serde_json::json!({ "history": [] }) }
+        Checkpoint { position, weights, optimizer, average: None, about: serde_json::json!({ "history": [] }) }
     }
 
     /// A run folder with checkpoints of steps 1 and 2.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::check::grouped;
 use crate::data::{Region, Winner};
 use crate::model::NetworkSpec;
-use crate::training::{AugmentationSettings, OptimizerSettings};
+use crate::training::{AugmentationSettings, Recipe};
 
 /// What a run was started with, as `settings.toml` keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,24 +16,8 @@ pub struct Settings {
     pub version: String,
     /// The data set's folder.
     pub data: PathBuf,
-    /// Side of the pictures, in pixels.
-    pub image_size: u32,
-    /// Epochs asked for.
-    pub epochs: usize,
-    /// Pictures in a batch.
-    pub batch_size: u32,
-    /// Pictures that the device works on at once, where that is fewer than a batch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub part: Option<u32>,
-    /// Learning rate.
-    pub learning_rate: f64,
     /// Seed of weights, order, augmentation, dropout and split.
     pub seed: u64,
-    /// Whether pictures were changed in training: flipped and turned, unless `augmentation` says otherwise.
-    pub augment: bool,
-    /// Whether answers are the means over a picture and its mirror image.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub flip_average: bool,
     /// Share of the pictures kept for validation when the data set has no test folder.
     pub validation_split: f64,
     /// Parts of every picture that are blanked, in training and ever after.
@@ -58,14 +42,9 @@ pub struct Settings {
     pub adapter: String,
     /// The adapter's driver.
     pub driver: String,
-    /// What the network is called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// How pictures were changed in training, where not as by the reference recipe.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub augmentation: Option<AugmentationSettings>,
-    /// Optimiser and its constants.
-    pub optimizer: OptimizerSettings,
+    /// How it learns, with every choice made.
+    #[serde(flatten)]
+    pub recipe: Recipe,
     /// Input size and layers.
     pub network: NetworkSpec,
 }
@@ -73,9 +52,9 @@ pub struct Settings {
 impl Settings {
     /// The network in a line: its name, and its layers.
     pub fn network_in_a_line(&self) -> String {
-        let name = self.model.as_ref().map_or(String::new(), |name| format!("{name}: "));
+        let name = &self.recipe.model;
         let parameters: usize = self.network.parameters().iter().map(|parameter| parameter.layout.len()).sum();
-        format!("{name}{}; {} parameters", self.network.summary(), grouped(parameters))
+        format!("{name}: {}; {} parameters", self.network.summary(), grouped(parameters))
     }
 
     /// Reads the text of a `settings.toml`, and checks it as the command line's options are checked.
@@ -83,33 +62,24 @@ impl Settings {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Settings, String> {
-        let settings: Settings = toml::from_str(text).map_err(|e| e.to_string())?;
+        let mut settings: Settings = toml::from_str(text).map_err(|e| e.to_string())?;
+        // So it was said before there were recipes.
+        let before: toml::Table = toml::from_str(text).map_err(|e| e.to_string())?;
+        if before.get("augment").and_then(toml::Value::as_bool) == Some(false) {
+            settings.recipe.augmentation = AugmentationSettings::default();
+        }
         settings.network.check().map_err(|e| e.to_string())?;
-        let side = settings.image_size;
+        settings.recipe.check().map_err(|e| e.to_string())?;
+        let Recipe { image_size: side, batch_size, part, .. } = settings.recipe;
         if (side, side) != (settings.network.height, settings.network.width) {
             return Err(format!("pictures of {side} pixels do not fit its network"));
         }
-        if !(1..=65_535).contains(&settings.batch_size) {
-            return Err(format!("a batch of {} pictures", settings.batch_size));
-        }
-        if settings.part.is_some_and(|part| !(1..settings.batch_size).contains(&part)) {
+        if part.is_some_and(|part| part >= batch_size) {
             return Err("parts that are no smaller than the batch".to_owned());
         }
         if settings.folds.is_some_and(|folds| !(2..=20).contains(&folds)) {
             return Err("a number of folds that is not 2 to 20".to_owned());
         }
-        if !(settings.learning_rate.is_finite() && settings.learning_rate > 0.0) {
-            return Err(format!("a learning rate of {}", settings.learning_rate));
-        }
-        settings.augmentation().check().map_err(|e| e.to_string())?;
         Ok(settings)
-    }
-
-    /// How pictures were changed in training.
-    pub fn augmentation(&self) -> AugmentationSettings {
-        match self.augment {
-            true => self.augmentation.unwrap_or_else(AugmentationSettings::reference),
-            false => AugmentationSettings::default(),
-        }
     }
 }

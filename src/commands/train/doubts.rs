@@ -116,7 +116,7 @@ fn page(
     let evaluation = result.evaluation();
     let folds = result.scores.len();
     let pictures = format!("{}, each held out once, {} classes", grouped(result.files.len()), result.classes.len());
-    let epochs = format!("{} for each of {folds} networks", settings.epochs);
+    let epochs = format!("{} for each of {folds} networks", settings.recipe.epochs);
     Ok(FoldsPage {
         name: run.path().file_name().unwrap_or(run.path().as_os_str()).to_string_lossy().into_owned(),
         scores: result.scores.clone(),

@@ -10,7 +10,7 @@ use super::watch::Watch;
 use crate::commands::costs::Costs;
 use crate::commands::{CommandError, RunFolder};
 use crate::gpu::Gpu;
-use crate::model::{Metadata, Network, Weights};
+use crate::model::{Metadata, ModelError, Network, Weights};
 use crate::names::printable;
 use crate::report::{Epoch, EpochEnd, History, Mistake, Moment, Observer, curves, largest};
 use crate::training::{Answers, Checkpoint, Ended, Images, Running, Trainer, answer};
@@ -25,14 +25,25 @@ pub(super) struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    fn save(&self, gpu: &Gpu, weights: &Weights, history: &History, is_best: bool) -> Result<(), CommandError> {
-        weights.save(self.metadata, &self.run.file("model.safetensors"))?;
-        if is_best {
+    fn save(&self, gpu: &Gpu, weights: &Weights, history: &History, kept: Kept) -> Result<(), CommandError> {
+        if kept.model {
+            weights.save(self.metadata, &self.run.file("model.safetensors"))?;
+        }
+        if kept.best {
             weights.save(self.metadata, &self.run.file("best.safetensors"))?;
         }
         history.write(&self.run.file("history.csv"))?;
         self.costs.write(self.run, gpu)?;
         Ok(curves::write(history, &self.run.path().display().to_string(), &self.run.file("curves.png"))?)
+    }
+
+    /// The weights, or their average where one is kept, and what `look` sees with them in their place.
+    fn seen<T>(
+        &self,
+        trainer: &Trainer,
+        look: impl FnOnce() -> Result<T, ModelError>,
+    ) -> Result<(Weights, T), CommandError> {
+        self.network.averaged(|| Ok((self.weights(trainer)?, look()?)))
     }
 
     /// The weights, which are worth keeping only if they are finite: they may not be though all losses were, since a step's
@@ -51,7 +62,8 @@ impl Keeper<'_> {
             return Err(self.diverged(trainer, format!("the moments after step {} are", trainer.position.step)));
         }
         let about = json!({ "history": history.0 });
-        let checkpoint = Checkpoint { position: trainer.position.clone(), weights, optimizer, about };
+        let average = self.network.average()?;
+        let checkpoint = Checkpoint { position: trainer.position.clone(), weights, optimizer, average, about };
         self.run.write_checkpoint(&checkpoint)
     }
 
@@ -67,6 +79,15 @@ impl Keeper<'_> {
         };
         CommandError::Diverged { what, learning_rate, kept }
     }
+}
+
+/// Which models to write.
+#[derive(Clone, Copy)]
+struct Kept {
+    /// `model.safetensors`.
+    model: bool,
+    /// `best.safetensors`.
+    best: bool,
 }
 
 /// The history that [`Keeper`] put into a checkpoint.
@@ -99,6 +120,8 @@ pub(super) struct Course<'a> {
     pub epochs: usize,
     /// Whether test pictures are answered together with their mirror images.
     pub flip_average: bool,
+    /// Epochs without a lower test loss after which to end.
+    pub patience: Option<u32>,
     pub checkpoint_every: Every,
     pub stop: &'a AtomicBool,
     /// The test pictures' files, below the data folder.
@@ -130,7 +153,7 @@ pub(super) fn train_epochs(
     let accuracies = history.0.iter().filter_map(|e| e.val_accuracy);
     let mut best = accuracies.fold(f64::NEG_INFINITY, f64::max);
     let mut due = Due { every: course.checkpoint_every, last_step: trainer.position.step, last_time: Instant::now() };
-    while trainer.position.epoch as usize <= course.epochs {
+    while trainer.position.epoch as usize <= course.epochs && !history.has_lost_patience(course.patience) {
         let epoch = trainer.position.epoch as usize;
         let start = Instant::now();
         course.observer.epoch_begins(epoch, trainer.position.batches);
@@ -151,7 +174,10 @@ pub(super) fn train_epochs(
                     course.observer.epoch_breaks();
                     // What the unfinished epoch has learnt is kept as the last model; history holds whole epochs only.
                     keeper.checkpoint(trainer, &history)?;
-                    keeper.save(gpu, &keeper.weights(trainer)?, &history, false)?;
+                    let (weights, ()) = keeper.seen(trainer, || Ok(()))?;
+                    // With patience, it is the model of the best epoch that counts, once there is one.
+                    let model = course.patience.is_none() || history.0.is_empty();
+                    keeper.save(gpu, &weights, &history, Kept { model, best: false })?;
                     return Err(CommandError::Stopped);
                 }
                 Ended::NotFinite(step) => {
@@ -163,11 +189,11 @@ pub(super) fn train_epochs(
                 }
             }
         };
-        let weights = keeper.weights(trainer)?;
-        let answers = answer(gpu, keeper.network, test, course.flip_average)?;
+        let (weights, answers) = keeper.seen(trainer, || answer(gpu, keeper.network, test, course.flip_average))?;
         if !answers.running.loss().is_finite() {
             return Err(keeper.diverged(trainer, format!("the test loss of epoch {epoch} is")));
         }
+        let learning_rate = trainer.schedule.at(trainer.position.step.saturating_sub(1));
         let entry = Epoch {
             epoch,
             loss: running.loss(),
@@ -175,8 +201,8 @@ pub(super) fn train_epochs(
             val_loss: Some(answers.running.loss()),
             val_accuracy: Some(answers.running.accuracy()),
             seconds: start.elapsed().as_secs_f64(),
+            learning_rate: Some(learning_rate),
         };
-        let learning_rate = trainer.schedule.at(trainer.position.step);
         let mistakes = mistakes(&answers, test.labels(), course.test_files);
         let end = EpochEnd { epoch: &entry, step: trainer.position.step, learning_rate, mistakes: &mistakes };
         course.observer.epoch_ends(&end)?;
@@ -184,8 +210,11 @@ pub(super) fn train_epochs(
         // The best epoch is the one with the highest accuracy on the test pictures; of equals, the first.
         let is_best = answers.running.accuracy() > best;
         best = best.max(answers.running.accuracy());
-        keeper.save(gpu, &weights, &history, is_best)?;
-        if due.is_now(trainer.position.step) || epoch == course.epochs {
+        let is_lowest = history.lowest_loss().is_some_and(|lowest| lowest.epoch == epoch);
+        let model = course.patience.is_none() || is_lowest;
+        keeper.save(gpu, &weights, &history, Kept { model, best: is_best })?;
+        let is_last = epoch == course.epochs || history.has_lost_patience(course.patience);
+        if due.is_now(trainer.position.step) || is_last {
             keeper.checkpoint(trainer, &history)?;
             (due.last_step, due.last_time) = (trainer.position.step, Instant::now());
         }

@@ -6,7 +6,7 @@ use crate::commands::{CommandError, run_folder};
 use crate::gpu::Gpu;
 use crate::report::rate_curve::rate_text;
 use crate::report::{RateTest, progress, rate_curve};
-use crate::training::{Ended, Images, Running, Schedule, Trainer};
+use crate::training::{Ended, Images, Running, Sampling, Schedule, Trainer};
 
 const STEPS: usize = 150;
 const SLOWEST: f64 = 1e-6;
@@ -31,18 +31,22 @@ pub(super) fn run(asked: &Asked, gpu: &Gpu, prepared: Prepared) -> Result<(), Co
     let Prepared { settings, network, train, .. } = prepared;
     let name = format!("{}-lr", run_folder::name_of(&settings.data));
     let folder = run_folder::new_folder(args.out.as_deref(), "runs", &name)?;
-    let staged = network.batch() * settings.augmentation().pictures_in_a_row();
+    let staged = network.batch() * settings.recipe.augmentation.pictures_in_a_row();
     let budget = args.image_memory.map(|mib| mib << 20);
     let mut images = Images::new(gpu, train.bytes, train.labels, staged, budget)?;
-    let schedule = Schedule { learning_rate: SLOWEST };
-    let (batch, augmentation) = (settings.batch_size as usize, settings.augmentation());
-    let mut trainer = Trainer::new(gpu, &network, &mut images, batch, augmentation, settings.optimizer, schedule)?;
+    let recipe = &settings.recipe;
+    let goal = recipe.goal(images.labels(), settings.network.classes);
+    let (batch, schedule) = (recipe.batch_size as usize, Schedule::constant(SLOWEST));
+    let mut trainer = Trainer::new(gpu, &network, &mut images, batch, recipe.augmentation, recipe.optimizer, schedule)?;
     trainer.seed = settings.seed;
+    trainer.weight_decay = recipe.weight_decay;
+    trainer.goal = goal;
+    trainer.balance = recipe.sampling == Sampling::Balanced;
     let mut test = RateTest::default();
     let counter = progress::counter(output, "learning rates", STEPS);
     let mut stopped = false;
     for step in 0..STEPS {
-        trainer.schedule = Schedule { learning_rate: rate_of(step) };
+        trainer.schedule = Schedule::constant(rate_of(step));
         let before = trainer.position.running;
         let after = match trainer.epoch(stop, |_| true, |_, _| ())? {
             Ended::Paused => trainer.position.running,

@@ -64,7 +64,7 @@ impl Beginning {
         say.line(format_args!("weights  of {}{but}", from.display()));
         let folder = if from.is_dir() { Some(from) } else { from.parent() };
         let settings = folder.and_then(|folder| RunFolder::open_unfinished(folder).ok()?.settings().ok());
-        Ok(Beginning { network, model: settings.and_then(|settings| settings.model), weights: Weights(begun) })
+        Ok(Beginning { network, model: settings.map(|settings| settings.recipe.model), weights: Weights(begun) })
     }
 }
 

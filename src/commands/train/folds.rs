@@ -1,6 +1,7 @@
 //! `train --folds K`: a network for each fold of the training pictures, measured on the pictures held out from it. Each has
 //! a folder within the run's, with its own checkpoints; a cross-validation goes on where it was interrupted.
 
+use super::epochs::history_of;
 use super::ledger::Ledger;
 use super::prepare::{Prepared, lay_network};
 use super::{Asked, Lesson, doubts, teach};
@@ -63,7 +64,7 @@ pub(super) fn learn(
         };
         // The weights as they are kept, so that what is said here can be found again.
         network.load(&own.weights(false)?.0)?;
-        let answers = answer(gpu, &network, &mut held_out, settings.flip_average)?;
+        let answers = answer(gpu, &network, &mut held_out, settings.recipe.flip_average)?;
         let (loss, accuracy) = (answers.running.loss(), answers.running.accuracy());
         let places = (0..pictures).filter(|picture| is_held_out[*picture]);
         places.zip(answers.probabilities).for_each(|(picture, row)| result.probabilities[picture] = row);
@@ -115,7 +116,7 @@ fn begin(
         ledger.check(own, &settings.data)?;
     } else {
         ledger.write(own)?;
-        let side = settings.image_size as usize;
+        let side = settings.recipe.image_size as usize;
         own.write_background(&run.background(side, side)?, side, side)?;
     }
     own.write_settings(settings)
@@ -125,7 +126,9 @@ fn begin(
 fn has_finished(own: &RunFolder, settings: &Settings) -> Result<bool, CommandError> {
     // What there is to say of damaged ones is said when it goes on from them.
     let (checkpoint, _) = own.checkpoint(&settings.network)?;
-    Ok(checkpoint.is_some_and(|checkpoint| checkpoint.position.epoch as usize > settings.epochs))
+    let Some(checkpoint) = checkpoint else { return Ok(false) };
+    let done = checkpoint.position.epoch as usize > settings.recipe.epochs;
+    Ok(done || history_of(&checkpoint)?.has_lost_patience(settings.recipe.early_stopping))
 }
 
 /// A cross-validation has one learning rate: a fold that diverged is not to go on with another.

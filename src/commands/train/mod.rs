@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use epochs::{Course, Keeper, history_of, train_epochs};
 pub(super) use ledger::count_trained;
-pub use options::{OptimizerName, TrainArgs};
+pub use options::TrainArgs;
 use prepare::{Prepared, prepare, start, take_up};
 use watch::Watch;
 
@@ -30,7 +30,7 @@ use crate::model::{Metadata, Network};
 use crate::names::printable;
 use crate::report::dashboard::{self, About, Dashboard};
 use crate::report::{Epoch, EpochProgress, History, Leakage, Observer, Output, TensorBoard};
-use crate::training::{Checkpoint, Images, Schedule, Trainer, answer};
+use crate::training::{Checkpoint, Images, Recipe, Sampling, Schedule, Trainer, answer};
 
 /// A device that is lost more often than this in one run will not carry it to its end.
 const MOST_LOSSES: u32 = 3;
@@ -85,7 +85,7 @@ pub fn run_on(args: &TrainArgs, open: &dyn Fn() -> Result<Gpu, GpuError>) -> Res
         return Err(CommandError::Usage(text.to_owned()));
     }
     if args.resume.is_none() {
-        args.check()?;
+        args.recipe()?;
     }
     // The adapter comes first: without one, nothing else is worth the user's time.
     let mut gpu = open()?;
@@ -159,10 +159,12 @@ fn learn(asked: &Asked, gpu: &Gpu, run: &RunFolder, costs: &Costs, prepared: Pre
     let (classes, watch) = (&classes, &mut watch);
     let lesson = Lesson { settings: &settings, classes, network: &network, train, test, watch };
     let (history, mut test) = teach(asked, gpu, run, costs, lesson)?;
-    summarize(&history, run, asked.say);
+    summarize(&history, &settings.recipe, run, asked.say);
     if leaked.contains(&true) {
+        // What is kept may be an average, or of an earlier epoch.
+        network.load(&run.weights(false)?.0)?;
         let labels: Vec<usize> = test.labels().iter().map(|label| *label as usize).collect();
-        let answers = answer(gpu, &network, &mut test, settings.flip_average)?;
+        let answers = answer(gpu, &network, &mut test, settings.recipe.flip_average)?;
         if let Some(leakage) = Leakage::new(classes, &labels, &answers.probabilities, &leaked) {
             asked.say.line(format_args!("\n{leakage}"));
         }
@@ -195,36 +197,44 @@ fn teach(
     notes.iter().for_each(|note| say.line(format_args!("note     {note}")));
     let metadata = Metadata { classes: classes.to_vec(), network: spec.clone() };
     let history = match &checkpoint {
-        Some(checkpoint) => go_on(run, settings.epochs, checkpoint, network, say)?,
+        Some(checkpoint) => go_on(run, &settings.recipe, checkpoint, network, say)?,
         None => History::default(),
     };
     let below = |path: &PathBuf| printable(&path.strip_prefix(&settings.data).unwrap_or(path).display().to_string());
     let test_files: Vec<String> = test.paths.iter().map(below).collect();
     let budget = args.image_memory.map(|mib| mib << 20);
     let on_device = |p: Pixels, batch: usize| Images::new(gpu, p.bytes, p.labels, batch, budget);
-    let staged = network.batch() * settings.augmentation().pictures_in_a_row();
+    let staged = network.batch() * settings.recipe.augmentation.pictures_in_a_row();
     let (mut train, mut test) = (on_device(train, staged)?, on_device(test, network.batch())?);
     if !train.are_resident() {
         say.line("         the pictures do not fit the device's memory at once and are streamed");
     }
-    let schedule = Schedule { learning_rate: settings.learning_rate };
-    let (batch, augmentation) = (settings.batch_size as usize, settings.augmentation());
-    let mut trainer = Trainer::new(gpu, network, &mut train, batch, augmentation, settings.optimizer, schedule)?;
+    let recipe = &settings.recipe;
+    let batch = recipe.batch_size as usize;
+    let steps = recipe.epochs * train.len().div_ceil(batch);
+    let schedule = Schedule::new(recipe.learning_rate, recipe.schedule, steps as u64);
+    let goal = recipe.goal(train.labels(), spec.classes);
+    let mut trainer = Trainer::new(gpu, network, &mut train, batch, recipe.augmentation, recipe.optimizer, schedule)?;
     trainer.seed = settings.seed;
+    trainer.weight_decay = recipe.weight_decay;
+    trainer.average = recipe.average;
+    trainer.goal = goal;
+    trainer.balance = recipe.sampling == Sampling::Balanced;
     trainer.position = checkpoint.map(|c| c.position).unwrap_or_default();
     let mut keeper = Keeper { run, metadata: &metadata, network, costs, watch };
     let about = About {
         title: printable(&run.path().display().to_string()),
         adapter: gpu.summary().name.clone(),
         classes: metadata.classes.clone(),
-        epochs: settings.epochs,
+        epochs: recipe.epochs,
         steps: trainer.steps_per_epoch(),
         pictures: trainer.pictures(),
     };
     let mut observers = observers(asked, run, about, &history, trainer.position.step)?;
     let mut course = Course {
-        epochs: settings.epochs,
-        flip_average: settings.flip_average,
+        epochs: recipe.epochs,
+        flip_average: recipe.flip_average,
+        patience: recipe.early_stopping,
         checkpoint_every: args.checkpoint_every,
         stop,
         test_files: &test_files,
@@ -258,13 +268,21 @@ fn observers(
 /// Loads what a checkpoint holds, and gives the epochs so far.
 fn go_on(
     run: &RunFolder,
-    epochs: usize,
+    recipe: &Recipe,
     checkpoint: &Checkpoint,
     network: &Network,
     say: &Say,
 ) -> Result<History, CommandError> {
     let position = &checkpoint.position;
-    if position.epoch as usize > epochs {
+    let history = history_of(checkpoint)?;
+    if let Some(patience) = recipe.early_stopping.filter(|_| history.has_lost_patience(recipe.early_stopping)) {
+        return Err(CommandError::Usage(format!(
+            "{} has ended early: its test loss has not fallen for {patience} epochs; --early-stopping {} would go on",
+            run.path().display(),
+            2 * patience,
+        )));
+    }
+    if position.epoch as usize > recipe.epochs {
         return Err(CommandError::Usage(format!(
             "{} has done its {} epochs; --epochs {} would go on to more",
             run.path().display(),
@@ -274,11 +292,14 @@ fn go_on(
     }
     network.load(&checkpoint.weights)?;
     network.load_optimizer_state(&checkpoint.optimizer)?;
+    if let Some(average) = &checkpoint.average {
+        network.load_average(average)?;
+    }
     say.line(format_args!("resumed  in epoch {}, after {} steps", position.epoch, position.step));
-    history_of(checkpoint)
+    Ok(history)
 }
 
-fn summarize(history: &History, run: &RunFolder, say: &Say) {
+fn summarize(history: &History, recipe: &Recipe, run: &RunFolder, say: &Say) {
     let best = history.0.iter().fold(None::<&Epoch>, |best, e| match best {
         Some(b) if b.val_accuracy >= e.val_accuracy => Some(b),
         _ => Some(e),
@@ -291,6 +312,14 @@ fn summarize(history: &History, run: &RunFolder, say: &Say) {
             best.epoch,
             percent(best.val_accuracy),
         ));
+        if let (Some(_), Some(lowest)) = (recipe.early_stopping, history.lowest_loss()) {
+            let early = if history.0.len() < recipe.epochs { "ended early; " } else { "" };
+            say.line(format_args!(
+                "{early}the model kept is that of epoch {}, whose test loss is the lowest, with {:.1} %",
+                lowest.epoch,
+                percent(lowest.val_accuracy),
+            ));
+        }
         let run = run.path().display();
         say.line(format_args!(
             "look at {run}/curves.png; next: glowworm evaluate {run}, glowworm predict {run} PICTURE"

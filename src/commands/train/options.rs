@@ -3,17 +3,14 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::commands::preview::read_augmentation;
 use crate::commands::{CommandError, DeviceArgs, Settings};
 use crate::data::{Region, Winner};
 use crate::gpu::Gpu;
 use crate::model::Architecture;
-use crate::training::OptimizerSettings;
-
-const DEFAULT_EPOCHS: u32 = 25;
-const DEFAULT_IMAGE_SIZE: u32 = 64;
+use crate::training::{AugmentationSettings, Choices, Recipe, effective};
 
 /// How often something is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,54 +36,24 @@ impl FromStr for Every {
     }
 }
 
-/// Names of the optimisers.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum OptimizerName {
-    /// Adam, β 0.9 and 0.999
-    Adam,
-    /// Stochastic gradient descent
-    Sgd,
-    /// RMSprop, ρ 0.9
-    Rmsprop,
-}
-
 /// Options of `train`.
 #[derive(Args)]
 pub struct TrainArgs {
     /// Folder with train/<class>/ and test/<class>/, or with the classes themselves [default: data/insects, drawn at the first run]
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
-    /// Side in pixels that pictures are resized to [default: 64; with --from that of its network]
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(8..=4096))]
-    pub(super) image_size: Option<u32>,
-    /// Network to train: a built-in one (`glowworm model` lists them), or a TOML file
-    #[arg(long, value_name = "NAME|FILE", default_value = "reference", conflicts_with = "from")]
-    model: String,
-    /// Times that every picture is seen [default: 25]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) epochs: Option<u32>,
-    /// Pictures in a step
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_535))]
-    batch_size: u32,
-    /// Learning rate [default: 0.001; 0.01 for sgd]
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
-    pub(super) learning_rate: Option<f64>,
-    /// Optimiser
-    #[arg(long, value_enum, default_value_t = OptimizerName::Adam)]
-    optimizer: OptimizerName,
-    /// Momentum of sgd
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
-    momentum: f32,
-    /// Nesterov's form of the momentum
-    #[arg(long)]
-    nesterov: bool,
+    /// How to train: a built-in recipe (reference, best), or a TOML file. Options lie over it [default: reference]
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<String>,
+    #[command(flatten)]
+    pub(super) choices: Choices,
     /// Seed of the weights, the order, augmentation, dropout and split: the same seed on the same device gives the same bits
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
-    /// Train on the pictures as they are, without flips and turns
+    /// Train on the pictures as they are
     #[arg(long)]
     no_augment: bool,
-    /// Change the pictures as a TOML file says, in place of flips and turns; glowworm preview shows what it does
+    /// Change the pictures as a TOML file says, in place of the recipe; glowworm preview shows what it does
     #[arg(long, value_name = "FILE", conflicts_with = "no_augment")]
     augmentation: Option<PathBuf>,
     /// Share of the pictures kept for validation when there is no test folder
@@ -124,16 +91,18 @@ pub struct TrainArgs {
     pub(super) fit: bool,
     /// Go on with a run that was interrupted, from its last checkpoint and with its own settings: it ends with the bits that
     /// it would have ended with. With --epochs, a finished run goes on to more; with --learning-rate, one that diverged
-    /// gets a smaller rate
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "image_size", "model", "batch_size", "optimizer", "momentum", "nesterov", "seed", "no_augment", "augmentation", "validation_split", "mask", "exclude_leaks", "exclude_list",
-        "folds", "from", "no_check", "strict", "out", "background"])]
+    /// gets a smaller rate; with --early-stopping, one that ended early gets more patience
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "recipe", "model", "image_size", "batch_size",
+        "part", "optimizer", "momentum", "nesterov", "weight_decay", "schedule", "warmup", "final_rate", "label_smoothing",
+        "class_weights", "sampling", "average", "flip_average", "seed", "no_augment", "augmentation", "validation_split",
+        "mask", "exclude_leaks", "exclude_list", "folds", "from", "no_check", "strict", "out", "background"])]
     pub(super) resume: Option<PathBuf>,
     /// How often to write a checkpoint that --resume goes on from: every so many steps (500), or seconds (30s)
     #[arg(long, value_name = "STEPS|SECONDSs", default_value = "30s")]
     pub(super) checkpoint_every: Every,
     /// Begin with the weights of another run (of its last epoch; RUN/best.safetensors names those of its best), and with its
     /// network. If the classes differ, the last layer begins anew
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", conflicts_with = "model")]
     pub(super) from: Option<PathBuf>,
     /// Let the first so many layers with weights keep them, and train the others: much faster, and often better when there are
     /// few pictures
@@ -171,36 +140,36 @@ pub struct TrainArgs {
 }
 
 impl TrainArgs {
-    /// Holds the options against each other before any work is done.
+    /// The recipe with what the options say over it, and a line that says so.
     ///
     /// # Errors
-    /// [`CommandError::Usage`]; [`CommandError::Model`] for a network that is none.
-    pub(super) fn check(&self) -> Result<(), CommandError> {
-        let image_size = self.image_size.unwrap_or(DEFAULT_IMAGE_SIZE);
-        Architecture::open(&self.model)?.network(image_size, image_size, 2)?;
-        self.learning_rate(self.optimizer()?).map(|_| ())
+    /// [`CommandError::Recipe`]; [`CommandError::Model`] for a network that is none.
+    pub(super) fn recipe(&self) -> Result<(Recipe, String), CommandError> {
+        let file = self.augmentation.as_deref().map(read_augmentation).transpose()?;
+        let augmentation = if self.no_augment { Some(AugmentationSettings::default()) } else { file };
+        let choices = Choices { augmentation, ..self.choices.clone() };
+        let (recipe, line) = effective(self.recipe.as_deref(), &choices)?;
+        Architecture::open(&recipe.model)?.network(recipe.image_size, recipe.image_size, 2)?;
+        Ok((recipe, line))
     }
 
     /// What the run is started with, as its folder keeps it.
     ///
     /// # Errors
-    /// [`CommandError::Usage`] for values that make no sense; [`CommandError::Model`].
-    pub(super) fn settings(&self, data: PathBuf, gpu: &Gpu, classes: u32) -> Result<Settings, CommandError> {
-        let optimizer = self.optimizer()?;
-        let architecture = Architecture::open(&self.model)?;
-        let image_size = self.image_size.unwrap_or(DEFAULT_IMAGE_SIZE);
+    /// [`CommandError::Model`].
+    pub(super) fn settings(
+        &self,
+        recipe: Recipe,
+        data: PathBuf,
+        gpu: &Gpu,
+        classes: u32,
+    ) -> Result<Settings, CommandError> {
+        let architecture = Architecture::open(&recipe.model)?;
+        let network = architecture.network(recipe.image_size, recipe.image_size, classes)?;
         Ok(Settings {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data,
-            image_size,
-            epochs: self.epochs.unwrap_or(DEFAULT_EPOCHS) as usize,
-            batch_size: self.batch_size,
-            part: None,
-            learning_rate: self.learning_rate(optimizer)?,
             seed: self.seed,
-            augment: !self.no_augment,
-            augmentation: self.augmentation.as_deref().map(read_augmentation).transpose()?,
-            flip_average: false,
             validation_split: self.validation_split,
             masks: self.mask.clone(),
             exclude_leaks: self.exclude_leaks,
@@ -210,37 +179,9 @@ impl TrainArgs {
             fold: None,
             adapter: gpu.summary().name.clone(),
             driver: gpu.summary().driver.clone(),
-            optimizer,
-            network: architecture.network(image_size, image_size, classes)?,
-            model: Some(architecture.name),
+            // The file may change; its layers are kept.
+            recipe: Recipe { model: architecture.name, ..recipe },
+            network,
         })
-    }
-
-    fn optimizer(&self) -> Result<OptimizerSettings, CommandError> {
-        if !(0.0..1.0).contains(&self.momentum) {
-            return Err(CommandError::Usage(format!(
-                "--momentum {}: it must be at least 0 and below 1",
-                self.momentum
-            )));
-        }
-        match self.optimizer {
-            OptimizerName::Sgd if self.nesterov && self.momentum == 0.0 => {
-                Err(CommandError::Usage("--nesterov needs a --momentum, 0.9 for example".to_owned()))
-            }
-            OptimizerName::Sgd => Ok(OptimizerSettings::Sgd { momentum: self.momentum, nesterov: self.nesterov }),
-            _ if self.momentum != 0.0 || self.nesterov => {
-                Err(CommandError::Usage("--momentum and --nesterov belong to --optimizer sgd".to_owned()))
-            }
-            OptimizerName::Adam => Ok(OptimizerSettings::Adam),
-            OptimizerName::Rmsprop => Ok(OptimizerSettings::RmsProp),
-        }
-    }
-
-    fn learning_rate(&self, optimizer: OptimizerSettings) -> Result<f64, CommandError> {
-        let rate = self.learning_rate.unwrap_or(optimizer.default_learning_rate());
-        if !(rate.is_finite() && rate > 0.0) {
-            return Err(CommandError::Usage(format!("--learning-rate {rate}: it must be a number above 0")));
-        }
-        Ok(rate)
     }
 }

@@ -51,13 +51,14 @@ impl Prepared {
     ) -> Result<Prepared, CommandError> {
         let network = lay(gpu, &settings, start.as_ref(), args.fit)?;
         say.line(format_args!("network  {}", settings.network_in_a_line()));
-        settings.part = network.accumulates().then_some(network.batch() as u32);
-        if let Some(part) = settings.part {
-            let batch = settings.batch_size;
+        let recipe = &mut settings.recipe;
+        recipe.part = network.accumulates().then_some(network.batch() as u32);
+        if let Some(part) = recipe.part {
+            let batch = recipe.batch_size;
             say.line(format_args!("batch    {batch} pictures in parts of {part}, whose gradients are added up"));
         }
         let watch = Watch::new(dataset.train.iter().chain(&dataset.test).map(|sample| &sample.path));
-        let side = settings.image_size as usize;
+        let side = settings.recipe.image_size as usize;
         let options = DecodeOptions { height: side, width: side, strict: args.strict, masks: settings.masks.clone() };
         let Screened { train, test, report } =
             screen(&dataset, &settings.data, &options, screening, &mut excluded, (output, say))?;
@@ -99,16 +100,17 @@ pub(super) fn lay_network(gpu: &Gpu, settings: &Settings, start: Option<&Weights
 }
 
 fn lay(gpu: &Gpu, settings: &Settings, start: Option<&Weights>, fit: bool) -> Result<Network, CommandError> {
-    let batch = settings.batch_size;
-    let part = settings.part.unwrap_or(batch);
+    let recipe = &settings.recipe;
+    let batch = recipe.batch_size;
+    let part = recipe.part.unwrap_or(batch).min(batch);
     let part = if fit { Part::Fitting(part) } else { Part::Exactly(part) };
-    let purpose = settings.optimizer.purpose();
+    let purpose = recipe.optimizer.purpose();
     let mut network = network_for_training(gpu, &settings.network, batch, part, purpose, settings.seed)?;
     network.freeze(settings.freeze.unwrap_or(0) as usize)?;
     if let Some(start) = start {
         network.load(start)?;
     }
-    Ok(network)
+    Ok(if recipe.average > 0.0 { network.averaging()? } else { network })
 }
 
 /// What a new run begins with; nothing is written yet.
@@ -124,11 +126,14 @@ pub(super) fn prepare(args: &TrainArgs, gpu: &Gpu, output: Output, say: &Say) ->
         excluded = ExcludeList::read(file, &folder)?;
         apply_list(&excluded, &file.display().to_string(), &mut dataset, &folder, say)?;
     }
-    let mut settings = args.settings(folder, gpu, dataset.classes.len() as u32)?;
+    let (recipe, line) = args.recipe()?;
+    say.line(format_args!("recipe   {line}"));
+    let mut settings = args.settings(recipe, folder, gpu, dataset.classes.len() as u32)?;
     let mut start = None;
     if let Some(from) = &args.from {
-        let begun = Beginning::read(from, args.image_size, &dataset.classes, args.seed, say)?;
-        (settings.model, settings.image_size) = (begun.model, begun.network.height);
+        let begun = Beginning::read(from, args.choices.image_size, &dataset.classes, args.seed, say)?;
+        settings.recipe.model = begun.model.unwrap_or_else(|| from.display().to_string());
+        settings.recipe.image_size = begun.network.height;
         (settings.network, start) = (begun.network, Some(begun.weights));
     }
     let screening = Screening { strict: args.strict, check: !args.no_check, exclude_leaks: args.exclude_leaks };
@@ -173,17 +178,16 @@ pub(super) fn take_up(
         );
         return Err(CommandError::Usage(text));
     }
-    if kept.folds.is_some() && args.learning_rate.is_some() {
+    if kept.folds.is_some() && args.choices.learning_rate.is_some() {
         let text = "all folds of a cross-validation need the same --learning-rate: begin anew with another";
         return Err(CommandError::Usage(text.to_owned()));
     }
     let mut settings = kept.clone();
-    if let Some(epochs) = args.epochs {
-        settings.epochs = epochs as usize;
-    }
-    if let Some(rate) = args.learning_rate {
-        settings.learning_rate = rate;
-    }
+    let recipe = &mut settings.recipe;
+    recipe.epochs = args.choices.epochs.map_or(recipe.epochs, |epochs| epochs as usize);
+    recipe.learning_rate = args.choices.learning_rate.unwrap_or(recipe.learning_rate);
+    recipe.early_stopping = args.choices.early_stopping.or(recipe.early_stopping).filter(|patience| *patience > 0);
+    recipe.check().map_err(|wrong| CommandError::Usage(format!("of the run to resume, {wrong}")))?;
     if (&settings.adapter, &settings.driver) != (&gpu.summary().name, &gpu.summary().driver) {
         say.line(format_args!("note     the run began on {}: here its last bits may differ", settings.adapter));
     }
@@ -212,7 +216,7 @@ fn write_background(args: &TrainArgs, run: &RunFolder, prepared: &Prepared) -> R
     let chosen = background_sample(&train.labels, args.background as usize, prepared.settings.seed);
     let size = train.bytes.len() / train.labels.len();
     let pictures: Vec<u8> = chosen.into_iter().flat_map(|i| &train.bytes[i * size..(i + 1) * size]).copied().collect();
-    let side = prepared.settings.image_size as usize;
+    let side = prepared.settings.recipe.image_size as usize;
     run.write_background(&pictures, side, side)
 }
 

@@ -185,6 +185,7 @@ mod tests {
             val_loss: Some(1.0),
             val_accuracy: Some(if n == 2 { 0.8 } else { 0.25 }),
             seconds: 1.0,
+            learning_rate: None,
         };
         History((1..=epochs).map(epoch).collect())
     }

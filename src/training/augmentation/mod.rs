@@ -3,6 +3,8 @@
 mod color;
 mod settings;
 
+use std::collections::BTreeMap;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};
@@ -51,6 +53,23 @@ pub fn shuffled(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
         order.swap(i, other);
     }
     order
+}
+
+/// As many pictures as there are labels, drawn with replacement so that every class comes as often as any other: first a
+/// class, then one of its pictures.
+pub fn balanced(labels: &[u32], seed: u64, epoch: u64) -> Vec<usize> {
+    let mut random = stream(seed, 2 * epoch + ORDER);
+    let mut classes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (index, label) in labels.iter().enumerate() {
+        classes.entry(*label).or_default().push(index);
+    }
+    let classes: Vec<Vec<usize>> = classes.into_values().collect();
+    let mut below = |count: usize| (uniform(&mut random) * count as f64) as usize;
+    let mut draw = || {
+        let class = &classes[below(classes.len())];
+        class[below(class.len())]
+    };
+    labels.iter().map(|_| draw()).collect()
 }
 
 /// How a picture is mixed with another.

@@ -164,3 +164,15 @@ fn pasted_parts_say_what_they_cover() {
     let pasted = (0..2000).filter_map(|place| both.mixture(place, (0, 2000))).filter(|m| m.weight == 0.0).count();
     assert!((900..1100).contains(&pasted), "{pasted} of 2000 pasted");
 }
+
+#[test]
+fn a_balanced_epoch_draws_small_classes_as_often_as_large_ones() {
+    let labels: Vec<u32> = (0..3000).map(|i| if i % 100 == 0 { 2 } else { i % 2 }).collect();
+    let order = balanced(&labels, 7, 1);
+    assert_eq!((order.len(), &order), (3000, &balanced(&labels, 7, 1)));
+    assert_ne!(order, balanced(&labels, 7, 2));
+    for class in 0..3 {
+        let drawn = order.iter().filter(|&&index| labels[index] == class).count();
+        assert!((900..1100).contains(&drawn), "{drawn} of class {class}");
+    }
+}
