@@ -33,7 +33,9 @@ impl Network {
     /// # Errors
     /// [`ModelError::Weights`] if it belongs to another network.
     pub fn load_average(&self, average: &Weights) -> Result<(), ModelError> {
-        self.write(average, |learned| learned.average.as_ref())
+        average.check(&self.spec)?;
+        self.write(average, |learned| learned.average.as_ref());
+        Ok(())
     }
 
     /// Calls `look` while the average stands in the place of the weights, for answers and for reading them; without an

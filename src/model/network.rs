@@ -200,21 +200,17 @@ impl Network {
     /// # Errors
     /// [`ModelError::Weights`] if they belong to another network.
     pub fn load(&self, weights: &Weights) -> Result<(), ModelError> {
-        self.write(weights, |learned| Some(&learned.weights))
+        weights.check(&self.spec)?;
+        self.write(weights, |learned| Some(&learned.weights));
+        Ok(())
     }
 
-    pub(super) fn write(
-        &self,
-        values: &Weights,
-        which: impl Fn(&Learned) -> Option<&Buffer>,
-    ) -> Result<(), ModelError> {
-        values.check(&self.spec)?;
+    pub(super) fn write(&self, values: &Weights, which: impl Fn(&Learned) -> Option<&Buffer>) {
         for learned in &self.learned {
             if let (Some(buffer), Some(tensor)) = (which(learned), values.0.iter().find(|t| t.name == learned.name)) {
                 self.gpu.write(buffer, bytemuck::cast_slice(&learned.layout.pack(&tensor.data)));
             }
         }
-        Ok(())
     }
 
     /// Reads what the optimiser keeps of each parameter, in the layouts of the weights.
@@ -235,10 +231,12 @@ impl Network {
     /// [`ModelError::Weights`] if it belongs to another network.
     pub fn load_optimizer_state(&self, state: &OptimizerState) -> Result<(), ModelError> {
         if let Some(first) = &state.first {
-            self.write(first, |learned| learned.first.as_ref())?;
+            first.check_state(&self.spec)?;
+            self.write(first, |learned| learned.first.as_ref());
         }
         if let Some(second) = &state.second {
-            self.write(second, |learned| learned.second.as_ref())?;
+            second.check_state(&self.spec)?;
+            self.write(second, |learned| learned.second.as_ref());
         }
         Ok(())
     }

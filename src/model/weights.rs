@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::spec::Start;
+use super::spec::{ParameterSpec, Start};
 use super::{ModelError, NetworkSpec};
 use crate::files::read_at_most;
 use crate::names::{printable, unfit_name};
@@ -85,8 +85,20 @@ impl Weights {
     /// # Errors
     /// [`ModelError::Weights`] for the first that differs.
     pub fn check(&self, spec: &NetworkSpec) -> Result<(), ModelError> {
+        self.check_those(spec, |_| true)
+    }
+
+    /// The same for what an optimiser keeps of the parameters that it changes: there is nothing of running statistics.
+    ///
+    /// # Errors
+    /// As [`Weights::check`].
+    pub fn check_state(&self, spec: &NetworkSpec) -> Result<(), ModelError> {
+        self.check_those(spec, |parameter| parameter.learned)
+    }
+
+    fn check_those(&self, spec: &NetworkSpec, which: impl Fn(&ParameterSpec) -> bool) -> Result<(), ModelError> {
         spec.check()?;
-        for parameter in spec.parameters() {
+        for parameter in spec.parameters().into_iter().filter(which) {
             let expected = parameter.layout.shape();
             let found = match self.0.iter().find(|t| t.name == parameter.name) {
                 Some(tensor) if tensor.shape == expected && tensor.data.len() == parameter.layout.len() => continue,

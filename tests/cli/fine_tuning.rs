@@ -84,3 +84,24 @@ fn other_classes_get_a_new_last_layer_and_other_networks_are_refused() {
         assert!(message.contains(expected) && !root.join("none").exists(), "{options:?}: {message}");
     }
 }
+
+#[test]
+fn batch_normalisation_that_is_frozen_keeps_its_statistics_and_runs_with_it_can_be_resumed() {
+    if no_adapter() {
+        return;
+    }
+    let root = pictures();
+    let root = root.path();
+    let options = ["--model", "bugnet", "--image-size", "32", "--epochs"];
+    tune(root, "whole", &[&options[..], &["2"]].concat());
+    tune(root, "base", &[&options[..], &["1"]].concat());
+    let tuned = ["--from", "base", "--freeze", "1", "--epochs", "2"];
+    tune(root, "tuned", &tuned);
+    let first = |name: &String| name.starts_with("conv1.") || name.starts_with("norm1.");
+    let kept = kept(root, ["base", "tuned"]);
+    assert!(kept.len() == 6 && kept.iter().all(first), "{kept:?}");
+    let settings = std::fs::read_to_string(root.join("tuned/settings.toml")).expect("read");
+    assert!(settings.contains("model = \"bugnet\""), "{settings}");
+    succeed(root, &["train", "--resume", "base", "--epochs", "2", "--no-report"]);
+    assert_same(&root.join("whole"), &root.join("base"), "resumed");
+}
