@@ -44,7 +44,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Train a network on a folder of pictures (without options: on the drawn set in data/insects)
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     /// Look through a folder of pictures before training: broken files, copies, test pictures that leak, wrong labels, shortcuts
     Check(check::CheckArgs),
     /// Draw what augmentation makes of some training pictures
