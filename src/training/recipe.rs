@@ -89,7 +89,7 @@ pub struct Choices {
     #[arg(long, value_name = "NAME|FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Side in pixels that pictures are resized to
+    /// Side in pixels that pictures are resized to; with --from, by itself that of its network
     #[arg(long, value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<u32>,

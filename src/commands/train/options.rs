@@ -45,15 +45,13 @@ pub struct TrainArgs {
     /// How to train: a built-in recipe (reference, best), or a TOML file. Options lie over it [default: reference]
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
-    #[command(flatten)]
-    pub(super) choices: Choices,
     /// Seed of the weights, the order, augmentation, dropout and split: the same seed on the same device gives the same bits
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
     /// Train on the pictures as they are
     #[arg(long)]
     no_augment: bool,
-    /// Change the pictures as a TOML file says, in place of the recipe; glowworm preview shows what it does
+    /// Change the pictures as a TOML file says, and not as the recipe does; glowworm preview shows what it does
     #[arg(long, value_name = "FILE", conflicts_with = "no_augment")]
     augmentation: Option<PathBuf>,
     /// Share of the pictures kept for validation when there is no test folder
@@ -137,6 +135,9 @@ pub struct TrainArgs {
     pub(super) quiet: bool,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
+    // Last, since the help's heading holds for all that follow.
+    #[command(flatten)]
+    pub(super) choices: Choices,
 }
 
 impl TrainArgs {
