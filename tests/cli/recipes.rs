@@ -78,6 +78,10 @@ fn built_in_recipes_train_and_answer() {
         history.lines().last().and_then(|l| l.split(',').nth(3)).expect("a loss").parse().expect("a number");
     // The average that was tested is what is kept, running statistics and all.
     assert!((json["loss"].as_f64().expect("a number") - last).abs() < 1e-4, "{json} {last}");
+    train(root, "again", &["--recipe", "best", "--epochs", "2", "--checkpoint-every", "4"]);
+    std::fs::remove_file(root.join("again/checkpoint.safetensors")).expect("removed");
+    succeed(root, &["train", "--no-report", "--resume", "again"]);
+    assert_eq!(bytes(root, "again", "model.safetensors"), bytes(root, "run", "model.safetensors"));
 }
 
 #[test]
