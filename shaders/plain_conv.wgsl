@@ -40,12 +40,12 @@ struct PlainConv {
 @group(0) @binding(10) var<storage, read_write> d_bias: array<vec4<f32>>;     // [chunks][out_quads]
 
 // How the pixels of a target are found, and what each reads: walked pixel (r, c) lies at (r, c) * to_step + to in the
-// target, and at tap (i, j) reads (r, c) * step + from + turn * (i, j) of the source.
+// target, and at tap (i, j) reads (r, c) * step + start + turn * (i, j) of the source; turn is 1 or -1, as a u32.
 struct Walk {
     images: u32, rows: u32, columns: u32,      // what is walked
     to_step: u32, to: vec2<u32>,
     to_height: u32, to_width: u32,             // sizes of the target
-    step: i32, start: vec2<i32>, turn: i32,
+    step: i32, start: vec2<i32>, turn: u32,
     height: u32, width: u32,                   // sizes of the source
     tap: vec2<u32>, tap_step: u32,             // the taps that hit: from `tap` on, every tap_step-th
 }
@@ -53,7 +53,7 @@ struct Walk {
 fn forward_walk() -> Walk {
     return Walk(
         conv.images, conv.out_height, conv.out_width, 1u, vec2(0u), conv.out_height, conv.out_width,
-        i32(conv.stride), vec2(-i32(conv.pad_top), -i32(conv.pad_left)), 1, conv.height, conv.width, vec2(0u), 1u,
+        i32(conv.stride), vec2(-i32(conv.pad_top), -i32(conv.pad_left)), 1u, conv.height, conv.width, vec2(0u), 1u,
     );
 }
 
@@ -67,7 +67,7 @@ fn transposed_walk(phase: u32) -> Walk {
     let size = vec2(conv.height, conv.width) + s - 1u - to;
     return Walk(
         conv.rows, size.x / s, size.y / s, s, to, conv.height, conv.width,
-        1, vec2<i32>((to + pad) / s), -1, conv.out_height, conv.out_width, tap, s,
+        1, vec2<i32>((to + pad) / s), 0xffffffffu, conv.out_height, conv.out_width, tap, s,
     );
 }
 
@@ -89,15 +89,23 @@ fn onward(p: Place, by: Place, w: Walk) -> Place {
     );
 }
 
-// Where a pixel of the source lies from its image's first plane of the group on; the first, if it lies outside.
+// Where the first tap of a walked pixel falls: row and column of the source, and the address, from its image's first plane
+// of the group on. What lies before the first is far beyond the last as a u32.
+alias Origin = vec3<u32>;
+
+fn origin(w: Walk, p: Place, base: u32, image_size: u32) -> Origin {
+    let row = u32(i32(p.y) * w.step + w.start.x);
+    let column = u32(i32(p.z) * w.step + w.start.y);
+    // Pixels behind the last see nothing.
+    return Origin(select(0x40000000u, row, p.x < w.images), column, base + p.x * image_size + row * w.width + column);
+}
+
+// What a tap sees: an address, or nothing.
 struct Reach { at: u32, inside: bool }
 
-fn reach(w: Walk, p: Place, base: u32, image_size: u32, tap: vec2<i32>) -> Reach {
-    let row = u32(i32(p.y) * w.step + tap.x);
-    let column = u32(i32(p.z) * w.step + tap.y);
-    // What lies before the first is far beyond the last as a u32.
-    let inside = p.x < w.images && row < w.height && column < w.width;
-    return Reach(select(0u, base + p.x * image_size + row * w.width + column, inside), inside);
+fn reach(w: Walk, o: Origin, tap: vec2<u32>) -> Reach {
+    let inside = o.x + tap.x < w.height && o.y + tap.y < w.width;
+    return Reach(select(0u, o.z + tap.x * w.width + tap.y, inside), inside);
 }
 
 fn pixel_at(r: Reach, offset: u32) -> vec4<f32> {
@@ -116,9 +124,9 @@ fn taps() -> u32 {
     return conv.kernel * conv.kernel;
 }
 
-// Where forward's tap falls for the pixel (0, 0).
-fn tap_at(w: Walk, tap: u32) -> vec2<i32> {
-    return w.start + vec2<i32>(vec2(tap / conv.kernel, tap % conv.kernel));
+// Row and column of a tap of the forward walk.
+fn tap_at(tap: u32) -> vec2<u32> {
+    return vec2(tap / conv.kernel, tap % conv.kernel);
 }
 
 // `size` quads or fewer of a group of channels, which one workgroup works on: blocks are numbered through all groups.

@@ -59,20 +59,28 @@ fn gather(w: Walk, start: Sums, b: Block, index: u32, lane: u32, size: u32, tran
     let p5 = onward(p4, by, w);
     let p6 = onward(p5, by, w);
     let p7 = onward(p6, by, w);
+    let o0 = origin(w, p0, base, all * plane);
+    let o1 = origin(w, p1, base, all * plane);
+    let o2 = origin(w, p2, base, all * plane);
+    let o3 = origin(w, p3, base, all * plane);
+    let o4 = origin(w, p4, base, all * plane);
+    let o5 = origin(w, p5, base, all * plane);
+    let o6 = origin(w, p6, base, all * plane);
+    let o7 = origin(w, p7, base, all * plane);
     var s = start;
-    var row = w.start.x;
+    var row = 0u;
     for (var i = w.tap.x; i < conv.kernel; i += w.tap_step) {
-        var column = w.start.y;
+        var column = 0u;
         for (var j = w.tap.y; j < conv.kernel; j += w.tap_step) {
             let at = vec2(row, column);
-            let r0 = reach(w, p0, base, all * plane, at);
-            let r1 = reach(w, p1, base, all * plane, at);
-            let r2 = reach(w, p2, base, all * plane, at);
-            let r3 = reach(w, p3, base, all * plane, at);
-            let r4 = reach(w, p4, base, all * plane, at);
-            let r5 = reach(w, p5, base, all * plane, at);
-            let r6 = reach(w, p6, base, all * plane, at);
-            let r7 = reach(w, p7, base, all * plane, at);
+            let r0 = reach(w, o0, at);
+            let r1 = reach(w, o1, at);
+            let r2 = reach(w, o2, at);
+            let r3 = reach(w, o3, at);
+            let r4 = reach(w, o4, at);
+            let r5 = reach(w, o5, at);
+            let r6 = reach(w, o6, at);
+            let r7 = reach(w, o7, at);
             var tap = (i * conv.kernel + j) * outputs;
             for (var q = 0u; q < quads; q++) {
                 let o = q * plane;
@@ -175,7 +183,7 @@ fn weights_block(group: vec3<u32>, lane: u32, size: u32) {
     let first = b.group * conv.group_out_quads + b.first;
     let all = conv.group_in_quads * taps();
     let own = min(group.x * 8u + lane, all - 1u);
-    let at = tap_at(w, own % taps());
+    let at = tap_at(own % taps());
     let image_size = conv.in_quads * conv.height * conv.width;
     let base = (b.group * conv.group_in_quads + own / taps()) * conv.height * conv.width;
     let out_plane = conv.out_height * conv.out_width;
@@ -194,17 +202,18 @@ fn weights_block(group: vec3<u32>, lane: u32, size: u32) {
     // The pixel whose gradients the lane loads.
     var p = place_of(group.z * conv.chunk + lane, w);
     for (var pixel = group.z * conv.chunk; pixel < end; pixel += 8u) {
+        let seen = origin(w, p, 0u, image_size);
         let x = mat4x4(
-            pixel_at(reach(w, subgroupBroadcast(p, 0u), base, image_size, at), 0u),
-            pixel_at(reach(w, subgroupBroadcast(p, 1u), base, image_size, at), 0u),
-            pixel_at(reach(w, subgroupBroadcast(p, 2u), base, image_size, at), 0u),
-            pixel_at(reach(w, subgroupBroadcast(p, 3u), base, image_size, at), 0u),
+            pixel_at(reach(w, subgroupBroadcast(seen, 0u), at), base),
+            pixel_at(reach(w, subgroupBroadcast(seen, 1u), at), base),
+            pixel_at(reach(w, subgroupBroadcast(seen, 2u), at), base),
+            pixel_at(reach(w, subgroupBroadcast(seen, 3u), at), base),
         );
         let next = mat4x4(
-            pixel_at(reach(w, subgroupBroadcast(p, 4u), base, image_size, at), 0u),
-            pixel_at(reach(w, subgroupBroadcast(p, 5u), base, image_size, at), 0u),
-            pixel_at(reach(w, subgroupBroadcast(p, 6u), base, image_size, at), 0u),
-            pixel_at(reach(w, subgroupBroadcast(p, 7u), base, image_size, at), 0u),
+            pixel_at(reach(w, subgroupBroadcast(seen, 4u), at), base),
+            pixel_at(reach(w, subgroupBroadcast(seen, 5u), at), base),
+            pixel_at(reach(w, subgroupBroadcast(seen, 6u), at), base),
+            pixel_at(reach(w, subgroupBroadcast(seen, 7u), at), base),
         );
         let counted = pixel + lane < end;
         let d = select(0u, ((p.x * conv.out_quads + first) * conv.out_height + p.y) * conv.out_width + p.z, counted);

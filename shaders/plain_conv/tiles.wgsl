@@ -30,14 +30,18 @@ fn gather(w: Walk, start: mat4x4<f32>, b: Block, index: u32, size: u32, transpos
     let p1 = onward(p0, by, w);
     let p2 = onward(p1, by, w);
     let p3 = onward(p2, by, w);
+    let o0 = origin(w, p0, base, image_size);
+    let o1 = origin(w, p1, base, image_size);
+    let o2 = origin(w, p2, base, image_size);
+    let o3 = origin(w, p3, base, image_size);
     var s = Pixels(start, start, start, start);
     for (var i = w.tap.x; i < conv.kernel; i += w.tap_step) {
         for (var j = w.tap.y; j < conv.kernel; j += w.tap_step) {
-            let at = w.start + w.turn * vec2<i32>(vec2(i - w.tap.x, j - w.tap.y) / w.tap_step);
-            let ra = reach(w, p0, base, image_size, at);
-            let rb = reach(w, p1, base, image_size, at);
-            let rc = reach(w, p2, base, image_size, at);
-            let rd = reach(w, p3, base, image_size, at);
+            let at = w.turn * (vec2(i - w.tap.x, j - w.tap.y) / w.tap_step);
+            let ra = reach(w, o0, at);
+            let rb = reach(w, o1, at);
+            let rc = reach(w, o2, at);
+            let rd = reach(w, o3, at);
             let tap = i * conv.kernel + j;
             for (var q = 0u; q < quads; q += 8u) {
                 workgroupBarrier();
@@ -158,7 +162,7 @@ fn backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let all = conv.group_in_quads * taps();
     // What the invocation loads: pixel local % 8 as tap local / 8 saw it, and the gradients there of quad local / 8.
     let loaded = min(group.x * 8u + local.x / 8u, all - 1u);
-    let at = tap_at(w, loaded % taps());
+    let at = tap_at(loaded % taps());
     let image_size = conv.in_quads * conv.height * conv.width;
     let base = (b.group * conv.group_in_quads + loaded / taps()) * conv.height * conv.width;
     let quad = first + min(local.x / 8u, b.count - 1u);
@@ -172,7 +176,7 @@ fn backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let d = local.x / 8u * 8u;
     for (var pixel = group.z * conv.chunk; pixel < end; pixel += 8u) {
         workgroupBarrier();
-        seen[local.x] = pixel_at(reach(w, p, base, image_size, at), 0u);
+        seen[local.x] = pixel_at(reach(w, origin(w, p, base, image_size), at), 0u);
         gradients[local.x] = vec4(0.0);
         if pixel + local.x % 8u < end {
             gradients[local.x] = d_y_at(((p.x * conv.out_quads + quad) * conv.out_height + p.y) * conv.out_width + p.z);

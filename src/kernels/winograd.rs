@@ -12,9 +12,6 @@ pub(super) const TEXTS: [&str; 2] =
 /// large pictures does not ask for a binding beyond the adapter's limit.
 const CHUNK_BYTES: u64 = 4 << 20;
 
-/// Fewer quads of channels than this, on either side, are faster summed directly.
-pub(super) const LEAST_QUADS: u32 = 4;
-
 /// The tiles of 4×4 pixels of a layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiling {

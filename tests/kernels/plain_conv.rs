@@ -384,13 +384,13 @@ fn check_winograd(gpu: &Gpu, p: &Problem, data: &Data) {
 fn winograd_problems() -> Vec<Problem> {
     let p = |images, height, width, inputs, outputs| Problem { images, height, width, inputs, outputs, ..PLAIN };
     vec![
-        p(1, 4, 4, 16, 16),
-        p(2, 8, 8, 32, 36),
+        p(1, 4, 4, 32, 36),
+        p(2, 8, 8, 64, 68),
         Problem { shared: 3, ..p(1, 1, 3, 33, 48) },
-        Problem { shared: 2, bias: false, ..p(3, 7, 10, 40, 32) },
-        p(2, 13, 5, 36, 65),
+        Problem { shared: 2, bias: false, ..p(3, 7, 10, 100, 64) },
+        p(2, 13, 5, 65, 97),
         // More planes than a chunk holds.
-        p(11, 24, 20, 32, 32),
+        p(5, 24, 20, 64, 64),
     ]
 }
 
@@ -406,7 +406,7 @@ fn winograd_agrees_with_the_direct_sum() {
 
 #[test]
 fn broken_winograd_is_caught() {
-    let p = Problem { inputs: 32, outputs: 32, ..PLAIN };
+    let p = Problem { inputs: 64, outputs: 64, ..PLAIN };
     let data = Data::new(&p, &mut Random::new(6), false);
     for gpu in bodies().into_iter().filter(|gpu| gpu.body() == Body::Lanes) {
         for edit in [
@@ -428,14 +428,14 @@ fn broken_kernels_are_caught() {
     let (data, depthwise_data) = (Data::new(&p, &mut random, true), Data::new(&depthwise, &mut random, true));
     for gpu in bodies() {
         // A tap that reads the wrong column, a phase that reads elsewhere, and a pixel that another stands in for.
-        let broken = gpu.with_edit("w.step + tap.y", "w.step + tap.x");
+        let broken = gpu.with_edit("w.width + tap.y, inside", "w.width + max(tap.y, 1u), inside");
         assert_caught("forward", AssertUnwindSafe(|| check_forward(&broken, &p, &data, true)));
         assert_caught("depthwise", AssertUnwindSafe(|| check_forward(&broken, &depthwise, &depthwise_data, true)));
         let broken = gpu.with_edit("vec2<i32>((to + pad) / s)", "vec2<i32>(to / s)");
         assert_caught("backward data", AssertUnwindSafe(|| check_backward(&broken, &p, &data, true)));
         let edit = match gpu.body() {
             Body::Tiles => ("seen[x + 6u]", "seen[x + 5u]"),
-            Body::Lanes => ("subgroupBroadcast(p, 6u)", "subgroupBroadcast(p, 5u)"),
+            Body::Lanes => ("subgroupBroadcast(seen, 6u)", "subgroupBroadcast(seen, 5u)"),
         };
         let broken = gpu.with_edit(edit.0, edit.1);
         assert_caught("backward weights", AssertUnwindSafe(|| check_backward(&broken, &p, &data, true)));

@@ -4,13 +4,16 @@
 
 use super::{Conv, LANE_BODY, SHARED};
 use crate::gpu::{Body, Bound, Buffer, Dispatch, Gpu, GpuError, Quads, Source, Texture};
-use crate::kernels::winograd::{LEAST_QUADS, TEXTS, Tiling};
+use crate::kernels::winograd::{TEXTS, Tiling};
 use crate::kernels::{Needs, check_sizes};
 
 const SOURCE: Source = Source {
     name: "conv/lanes/winograd.wgsl",
     parts: &[SHARED, LANE_BODY, TEXTS[0], TEXTS[1], include_str!("../../../shaders/conv/lanes/winograd.wgsl")],
 };
+
+/// Fewer quads of channels than this, on either side, are faster summed directly.
+const LEAST_QUADS: u32 = 4;
 
 /// A convolution's shapes, worked on in chunks of planes.
 #[derive(Clone, Copy, Debug)]

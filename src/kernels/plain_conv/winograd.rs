@@ -3,7 +3,7 @@
 
 use super::PlainConv;
 use crate::gpu::{Body, Bound, Buffer, Dispatch, Gpu, GpuError, Quads, Source, Texture};
-use crate::kernels::winograd::{LEAST_QUADS, TEXTS, Tiling};
+use crate::kernels::winograd::{TEXTS, Tiling};
 use crate::kernels::{Needs, check_sizes};
 
 const SOURCE: Source = Source {
@@ -16,6 +16,13 @@ const SOURCE: Source = Source {
         include_str!("../../../shaders/plain_conv/winograd.wgsl"),
     ],
 };
+
+/// Fewer quads of channels than this, on either side, are faster summed directly: without a pool behind it, the direct sum
+/// is as fast as the transforms.
+const LEAST_QUADS: u32 = 8;
+
+/// The same for the gradients of weights, which need the transforms of both sides.
+const LEAST_SUMMED_QUADS: u32 = 16;
 
 /// A convolution's shapes, worked on in chunks of planes.
 #[derive(Clone, Copy, Debug)]
@@ -74,9 +81,9 @@ impl Winograd {
         if self.sums_weights() { PlainConv { chunks: 1, ..self.0 } } else { self.0 }
     }
 
-    /// Whether the gradients of the weights are worth the transforms: a lane owns a quad of the input.
+    /// Whether the gradients of the weights are worth the transforms.
     fn sums_weights(&self) -> bool {
-        self.0.in_quads.min(self.0.out_quads) >= 8
+        self.0.in_quads.min(self.0.out_quads) >= LEAST_SUMMED_QUADS
     }
 
     fn tiling(&self) -> Tiling {
