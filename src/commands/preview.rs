@@ -12,7 +12,7 @@ use crate::kernels::softmax::Label;
 use crate::names::printable;
 use crate::report::contact_sheet::{self, Cell, Tile};
 use crate::report::write_png;
-use crate::training::{AugmentationSettings, Images, preview, shuffled};
+use crate::training::{AugmentationSettings, Choices, Images, effective, preview, shuffled};
 
 /// Settings of augmentation take some lines.
 const MOST_OF_SETTINGS: u64 = 1 << 20;
@@ -23,12 +23,15 @@ pub struct PreviewArgs {
     /// Folder with train/<class>/ and test/<class>/, or with the classes themselves [default: data/insects, drawn if need be]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// TOML file that says how the pictures are changed [default: flips and turns, as in training without options]
+    /// Recipe that says how the pictures are changed, and how large they are: a built-in one, or a TOML file [default: reference]
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<String>,
+    /// TOML file that says how the pictures are changed, in place of the recipe
     #[arg(long, value_name = "FILE")]
     augmentation: Option<PathBuf>,
-    /// Side in pixels that pictures are resized to
-    #[arg(long, value_name = "PIXELS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(8..=4096))]
-    image_size: u32,
+    /// Side in pixels that pictures are resized to [default: the recipe's]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(8..=4096))]
+    image_size: Option<u32>,
     /// Pictures to show, the first of a training with this seed
     #[arg(long, default_value_t = contact_sheet::CELLS as u32, value_parser = clap::value_parser!(u32).range(1..=contact_sheet::CELLS as i64))]
     count: u32,
@@ -62,17 +65,15 @@ pub fn read_augmentation(path: &Path) -> Result<AugmentationSettings, CommandErr
 /// # Errors
 /// [`CommandError`].
 pub fn run(args: &PreviewArgs) -> Result<(), CommandError> {
-    let settings = match &args.augmentation {
-        Some(path) => read_augmentation(path)?,
-        None => AugmentationSettings::reference(),
-    };
+    let (recipe, _) = effective(args.recipe.as_deref(), &Choices::default())?;
+    let settings = args.augmentation.as_deref().map_or(Ok(recipe.augmentation), read_augmentation)?;
     let out = free_name(args.out.as_deref())?;
     let gpu = args.device.open()?;
     let folder = args.data.clone().map_or_else(train::default_pictures, Ok)?;
     let dataset = data::open(&folder, &OpenOptions { validation_split: 0.15, seed: args.seed })?;
     let order = shuffled(dataset.train.len(), args.seed, 1);
     let first: Vec<Sample> = order.iter().take(args.count as usize).map(|&i| dataset.train[i].clone()).collect();
-    let side = args.image_size;
+    let side = args.image_size.unwrap_or(recipe.image_size);
     let options = DecodeOptions { height: side as usize, width: side as usize, strict: false, masks: Vec::new() };
     let pixels = data::decode(&first, &options, &|_| ())?;
     for (path, reason) in &pixels.skipped {
@@ -121,12 +122,12 @@ impl Sheet<'_> {
         let plain =
             self.pixels.bytes[index * size..][..size].chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
         let class = |label: u32| self.classes.get(label as usize).map_or("?", String::as_str);
-        let said = match label.share {
-            0.0 => class(label.first).to_owned(),
-            share => {
-                let percent = (100.0 * share).round();
-                format!("{} % {}, {percent} % {}", 100.0 - percent, class(label.first), class(label.second))
-            }
+        let (first, second) = (class(label.first), class(label.second));
+        let said = match (100.0 * label.share).round() {
+            0.0 => first.to_owned(),
+            100.0 => second.to_owned(),
+            percent if first == second => format!("{first}, {} % and {percent} % of two pictures", 100.0 - percent),
+            percent => format!("{} % {first}, {percent} % {second}", 100.0 - percent),
         };
         let tile = |bytes: Vec<u8>, name: String| Tile {
             picture: RgbImage::from_raw(self.side, self.side, bytes),

@@ -52,7 +52,7 @@ struct About {
 }
 
 /// The layouts of the tensors, said in the file for those who read it elsewhere.
-const LAYOUT: &str = "Keras: convolution kernels [3,3,in,out], dense kernels [in,out], flatten in height, width, \
+const LAYOUT: &str = "Keras: convolution kernels [h,w,in,out], dense kernels [in,out], flatten in height, width, \
                       channel order; input RGB in 0..255, divided by 255";
 
 impl Weights {
