@@ -6,7 +6,7 @@
 use super::graph::{Operation, Shape};
 use super::shapes::{Shapes, Stage};
 use super::{ModelError, ParameterSpec};
-use crate::gpu::{Buffer, Gpu, GpuError, Quads, Texture};
+use crate::gpu::{Body, Buffer, Gpu, GpuError, Quads, Texture};
 use crate::kernels::conv::Winograd;
 use crate::kernels::plain_conv;
 
@@ -139,9 +139,9 @@ impl Values {
     pub fn new(gpu: &Gpu, shapes: &Shapes, gradients: Gradients) -> Result<Values, ModelError> {
         let graph = &shapes.graph;
         let batch = gpu.buffer("batch", shapes.augment.x_bytes())?;
-        let entry = match gpu.quads("batch", 0)? {
-            Quads::Buffer(_) => Memory::Pictures(Quads::Buffer(batch.clone())),
-            Quads::Texture(_) => Memory::new(gpu, "batch", graph.values[0], batch.bytes())?,
+        let entry = match gpu.body() {
+            Body::Tiles => Memory::Pictures(Quads::Buffer(batch.clone())),
+            Body::Lanes => Memory::new(gpu, "batch", graph.values[0], batch.bytes())?,
         };
         let mut values = vec![entry.clone()];
         for (node, stage) in graph.nodes.iter().zip(&shapes.stages) {
