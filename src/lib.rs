@@ -7,7 +7,8 @@
 //!
 //! - [`gpu`]: adapters, buffers, kernels with their bindings read from the WGSL, plans. The only folder that names wgpu.
 //! - [`kernels`]: a file for each family, with the stem of its shader in `shaders/`: shapes, checks, what to dispatch.
-//! - [`model`]: the list of layers, its shapes on the device, the weights in Keras's layouts, and the plans laid from them.
+//! - [`model`]: the list of layers and its file, the graph of operations that it comes to, their shapes and memory on the device, the
+//!   weights in Keras's layouts, and the plans laid from all of it.
 //! - [`data`]: folders of pictures, decoding, resizing, folds, and the set that the program draws itself.
 //! - [`training`]: pictures on the device, shuffling and augmentation, the loop, recipes and the settings that they are made of.
 //! - [`explain`]: expected gradients: which pixels speak for which class.
@@ -16,10 +17,12 @@
 //!
 //! # A training step
 //!
-//! 1. The host draws which pictures come next and how each is flipped and turned, and writes some hundred bytes.
+//! 1. The host draws which pictures come next and how each is changed (augmentation), and writes some kilobytes.
 //! 2. One submission replays the plan that was laid before the first step; no pipeline or bind group is made in it.
-//! 3. `augment` gathers the batch from the pictures' bytes on the device, turns it and rescales it.
-//! 4. `conv`, `dense` and `dropout` run forward; of a pool only the largest value and a byte saying where it stood is kept.
+//! 3. `augment` gathers the batch from the pictures' bytes on the device, changes it and rescales it.
+//! 4. The operations run forward. Convolution, ReLU and pooling at the beginning of a network are one kernel, `conv`, which keeps
+//!    of each pool only the largest value and a byte saying where it stood; elsewhere `plain_conv`, `batch_norm` with the sum and
+//!    the activation behind it, `pool` and the others leave their values for the way back.
 //! 5. `softmax` gives loss, hits and the gradient of the logits; the layers' gradients follow in reverse order, each
 //!    element gathered by one invocation and written once, so that equal seeds give equal bits.
 //! 6. `optimizer` updates each parameter, and `average` its average, if one is kept; losses come back through a ring of mapped buffers, some steps later.

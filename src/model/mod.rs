@@ -1,6 +1,6 @@
 //! Which layers there are and in what order: the list ([`NetworkSpec`]) and the files that it is read from
-//! ([`Architecture`]), its shapes on the device ([`Shapes`]), the weights in Keras's layouts ([`Weights`]), and the
-//! [`Network`] that lays plans from them.
+//! ([`Architecture`]), the operations that it comes to ([`Graph`]), their shapes on the device ([`Shapes`]), the weights in
+//! Keras's layouts ([`Weights`]), and the [`Network`] that lays plans from them.
 
 mod architecture;
 mod average;

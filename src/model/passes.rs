@@ -4,7 +4,7 @@ use super::laid::{Gathered, Laid, Memory, Scratch};
 use super::network::needed;
 use super::shapes::Stage;
 use super::{ModelError, Network};
-use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Plan, Quads};
+use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Plan, Quads, Texture};
 use crate::kernels::activation::{Activation, Function};
 use crate::kernels::batch_norm::Norm;
 use crate::kernels::conv::{Conv, Winograd};
@@ -253,7 +253,7 @@ impl Network {
         d_y: &Quads,
         [code, weights]: [&Buffer; 2],
         d_x: &Quads,
-        filters: Option<&crate::gpu::Texture>,
+        filters: Option<&Texture>,
     ) -> Result<Vec<Dispatch>, ModelError> {
         let gpu = &self.gpu;
         Ok(match (Winograd::of(gpu, conv), filters, &self.values.tiles) {

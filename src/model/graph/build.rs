@@ -6,7 +6,7 @@ use crate::kernels::plain_conv::Window;
 use crate::model::spec::{ParameterSpec, Start};
 use crate::model::{Layer, Layout, Padding};
 
-/// As in the graph at large: what no description asks for more of, so that no size overflows and no loop is too long.
+/// No description asks for more, as with the limits in `graph.rs`: no size overflows, no loop is too long.
 const MOST_UNITS: u32 = 16_384;
 const MOST_INPUTS: u64 = 1 << 26;
 const LARGEST_KERNEL: u32 = 31;
