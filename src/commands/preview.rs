@@ -7,15 +7,11 @@ use image::RgbImage;
 
 use super::{CommandError, DeviceArgs, train};
 use crate::data::{self, DecodeOptions, OpenOptions, Pixels, Sample};
-use crate::files::read_text_at_most;
 use crate::kernels::softmax::Label;
 use crate::names::printable;
 use crate::report::contact_sheet::{self, Cell, Tile};
 use crate::report::write_png;
-use crate::training::{AugmentationSettings, Choices, Images, effective, preview, shuffled};
-
-/// Settings of augmentation take some lines.
-const MOST_OF_SETTINGS: u64 = 1 << 20;
+use crate::training::{Choices, Images, effective, preview, shuffled};
 
 /// Options of `preview`.
 #[derive(Args)]
@@ -49,24 +45,13 @@ fn fail(path: &Path, reason: impl std::fmt::Display) -> CommandError {
     CommandError::File { path: path.to_owned(), reason: reason.to_string() }
 }
 
-/// Reads a TOML file of augmentation's settings.
-///
-/// # Errors
-/// [`CommandError::File`] with the line, or the value, that is wrong.
-pub fn read_augmentation(path: &Path) -> Result<AugmentationSettings, CommandError> {
-    let text = read_text_at_most(path, MOST_OF_SETTINGS).map_err(|e| fail(path, format!("it cannot be read: {e}")))?;
-    let settings: AugmentationSettings = toml::from_str(&text).map_err(|e| fail(path, e))?;
-    settings.check().map_err(|e| fail(path, e))?;
-    Ok(settings)
-}
-
 /// Draws the sheet.
 ///
 /// # Errors
 /// [`CommandError`].
 pub fn run(args: &PreviewArgs) -> Result<(), CommandError> {
     let (recipe, _) = effective(args.recipe.as_deref(), &Choices::default())?;
-    let settings = args.augmentation.as_deref().map_or(Ok(recipe.augmentation), read_augmentation)?;
+    let settings = args.augmentation.as_deref().map_or(Ok(recipe.augmentation), train::read_augmentation)?;
     let out = free_name(args.out.as_deref())?;
     let gpu = args.device.open()?;
     let folder = args.data.clone().map_or_else(train::default_pictures, Ok)?;

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use epochs::{Course, Keeper, history_of, train_epochs};
 pub(super) use ledger::count_trained;
-pub use options::TrainArgs;
+pub use options::{TrainArgs, read_augmentation};
 use prepare::{Prepared, prepare, start, take_up};
 use watch::Watch;
 

@@ -1,16 +1,19 @@
 //! The options of `glowworm train`, and the settings that they make.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
 
-use crate::commands::preview::read_augmentation;
 use crate::commands::{CommandError, DeviceArgs, Settings};
 use crate::data::{Region, Winner};
+use crate::files::read_text_at_most;
 use crate::gpu::Gpu;
 use crate::model::Architecture;
 use crate::training::{AugmentationSettings, Choices, Recipe, effective};
+
+/// Settings of augmentation take some lines.
+const MOST_OF_SETTINGS: u64 = 1 << 20;
 
 /// How often something is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,4 +188,16 @@ impl TrainArgs {
             network,
         })
     }
+}
+
+/// Reads a TOML file of augmentation's settings.
+///
+/// # Errors
+/// [`CommandError::File`] with the line, or the value, that is wrong.
+pub fn read_augmentation(path: &Path) -> Result<AugmentationSettings, CommandError> {
+    let fail = |reason: String| CommandError::File { path: path.to_owned(), reason };
+    let text = read_text_at_most(path, MOST_OF_SETTINGS).map_err(|e| fail(format!("it cannot be read: {e}")))?;
+    let settings: AugmentationSettings = toml::from_str(&text).map_err(|e| fail(e.to_string()))?;
+    settings.check().map_err(|e| fail(e.to_string()))?;
+    Ok(settings)
 }
