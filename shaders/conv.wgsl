@@ -89,15 +89,7 @@ fn unpool(p: Pooled, place: u32) -> vec4<f32> {
     return select(vec4(0.0), p.d, p.at == vec4(place));
 }
 
-// The 4x4 pixels of x around a pool window, row by row.
-struct Field {
-    a0: vec4<f32>, a1: vec4<f32>, a2: vec4<f32>, a3: vec4<f32>,
-    b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>,
-    c0: vec4<f32>, c1: vec4<f32>, c2: vec4<f32>, c3: vec4<f32>,
-    d0: vec4<f32>, d1: vec4<f32>, d2: vec4<f32>, d3: vec4<f32>,
-}
-
-// The 3x3 pixels that fed the winner of a window; or, for one output channel, the gradients of its 3x3 taps.
+// The 3x3 pixels of x that fed the winner of a window; or, for one output channel, the gradients of its 3x3 taps.
 struct Patch {
     p0: vec4<f32>, p1: vec4<f32>, p2: vec4<f32>,
     p3: vec4<f32>, p4: vec4<f32>, p5: vec4<f32>,
@@ -107,21 +99,8 @@ struct Patch {
 // The gradients of the weights of 4 output channels from 4 input channels.
 struct Taps { x: Patch, y: Patch, z: Patch, w: Patch, bias: vec4<f32> }
 
-fn winner(f: Field, place: u32) -> Patch {
-    let right = (place & 1u) != 0u;
-    let down = (place & 2u) != 0u;
-    let a0 = select(f.a0, f.a1, right); let a1 = select(f.a1, f.a2, right); let a2 = select(f.a2, f.a3, right);
-    let b0 = select(f.b0, f.b1, right); let b1 = select(f.b1, f.b2, right); let b2 = select(f.b2, f.b3, right);
-    let c0 = select(f.c0, f.c1, right); let c1 = select(f.c1, f.c2, right); let c2 = select(f.c2, f.c3, right);
-    let d0 = select(f.d0, f.d1, right); let d1 = select(f.d1, f.d2, right); let d2 = select(f.d2, f.d3, right);
-    return Patch(
-        select(a0, b0, down), select(a1, b1, down), select(a2, b2, down),
-        select(b0, c0, down), select(b1, c1, down), select(b2, c2, down),
-        select(c0, d0, down), select(c1, d1, down), select(c2, d2, down),
-    );
-}
-
-// Two windows at a time, channel by channel: what is summed need not be fetched and put back for each.
+// Two windows at a time, channel by channel, each with the Field of x around it that a body keeps in its own way, and of
+// which winner(field, place) picks the pixels that fed the winner: what is summed need not be fetched and put back for each.
 fn add_patches(t: Patch, g: f32, a: Patch, h: f32, b: Patch) -> Patch {
     return Patch(
         t.p0 + (g * a.p0 + h * b.p0), t.p1 + (g * a.p1 + h * b.p1), t.p2 + (g * a.p2 + h * b.p2),
@@ -167,34 +146,42 @@ fn store_taps(t: Taps, chunk: u32, in_quad: u32, out_quad: u32) {
     }
 }
 
-// A window of an image. Divisions are dear: found once before a loop, then counted on.
-struct Window { image: u32, row: u32, column: u32 }
+// A window of an image: where its gradient lies, and where x begins for the 4x4 field around it. Divisions are dear: found
+// once before a loop, then counted on.
+struct Window { row: u32, column: u32, d_y: u32, x: u32 }
 
-fn window_of(index: u32) -> Window {
+fn window_of(index: u32, in_quad: u32, out_quad: u32) -> Window {
     let width = conv.width / 2u;
     let size = conv.height / 2u * width;
-    return Window(index / size, index % size / width, index % width);
-}
-
-fn next_window(w: Window) -> Window {
-    let wraps = w.column + 1u == conv.width / 2u;
-    let ends = wraps && w.row + 1u == conv.height / 2u;
+    let image = index / size;
+    let row = index % size / width;
+    let column = index % width;
+    let plane = image * conv.in_quads + in_quad;
     return Window(
-        select(w.image, w.image + 1u, ends),
-        select(select(w.row, w.row + 1u, wraps), 0u, ends),
-        select(w.column + 1u, 0u, wraps),
+        row, column, (image * conv.out_quads + out_quad) * size + index % size,
+        (plane * (conv.height + 2u) + row * 2u) * (conv.width + 2u) + column * 2u,
     );
 }
 
-// Where x begins for the 4x4 field of a window.
-fn field_at(w: Window, in_quad: u32) -> u32 {
-    let plane = w.image * conv.in_quads + in_quad;
-    return (plane * (conv.height + 2u) + w.row * 2u) * (conv.width + 2u) + w.column * 2u;
+fn next_window(w: Window) -> Window {
+    let width = conv.width / 2u;
+    let height = conv.height / 2u;
+    let wraps = w.column + 1u == width;
+    let ends = wraps && w.row + 1u == height;
+    let pitch = conv.width + 2u;
+    let next_row = 2u * (pitch - width);
+    let next_plane = (conv.in_quads * (conv.height + 2u) - 2u * height) * pitch;
+    return Window(
+        select(select(w.row, w.row + 1u, wraps), 0u, ends),
+        select(w.column + 1u, 0u, wraps),
+        w.d_y + 1u + select(0u, (conv.out_quads - 1u) * width * height, ends),
+        w.x + 2u + select(0u, next_row, wraps) + select(0u, next_plane, ends),
+    );
 }
 
 // The gradient of a window, none if it is not `counted`.
-fn window_gradient(w: Window, out_quad: u32, counted: bool) -> Pooled {
-    let at = ((w.image * conv.out_quads + out_quad) * (conv.height / 2u) + w.row) * (conv.width / 2u) + w.column;
-    let packed = won[at];
-    return Pooled(d_y_at(at), select(vec4(4u), vec4(packed, packed >> 8u, packed >> 16u, packed >> 24u) & vec4(255u), counted));
+fn window_gradient(w: Window, counted: bool) -> Pooled {
+    let packed = won[w.d_y];
+    let at = vec4(packed, packed >> 8u, packed >> 16u, packed >> 24u) & vec4(255u);
+    return Pooled(d_y_at(w.d_y), select(vec4(4u), at, counted));
 }

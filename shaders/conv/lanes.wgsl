@@ -57,3 +57,18 @@ fn six_rows(at: Planes, row: i32, column: i32) -> SixRows {
         upper(c0, c1, c2, c3), lower(c0, c1, c2, c3), upper(d0, d1, d2, d3),
     );
 }
+
+// The 4x4 pixels of x around a pool window that all lanes share, two rows at a time: pixel k of them in lane k.
+struct Field { upper: vec4<f32>, middle: vec4<f32>, lower: vec4<f32> }
+
+// Each lane picks the pixels of its own winner out of the others' lanes: one instruction a word, whatever the places.
+fn winner(f: Field, place: u32) -> Patch {
+    let left = (place & 2u) << 1u | place & 1u;
+    let middle = left + 1u;
+    let right = left + 2u;
+    return Patch(
+        subgroupShuffle(f.upper, left), subgroupShuffle(f.upper, middle), subgroupShuffle(f.upper, right),
+        subgroupShuffle(f.middle, left), subgroupShuffle(f.middle, middle), subgroupShuffle(f.middle, right),
+        subgroupShuffle(f.lower, left), subgroupShuffle(f.lower, middle), subgroupShuffle(f.lower, right),
+    );
+}

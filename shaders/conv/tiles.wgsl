@@ -153,6 +153,28 @@ fn store(value: vec4<f32>, plane: u32, row: u32, column: u32) {
     }
 }
 
+// The 4x4 pixels of x around a pool window, row by row.
+struct Field {
+    a0: vec4<f32>, a1: vec4<f32>, a2: vec4<f32>, a3: vec4<f32>,
+    b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>,
+    c0: vec4<f32>, c1: vec4<f32>, c2: vec4<f32>, c3: vec4<f32>,
+    d0: vec4<f32>, d1: vec4<f32>, d2: vec4<f32>, d3: vec4<f32>,
+}
+
+fn winner(f: Field, place: u32) -> Patch {
+    let right = (place & 1u) != 0u;
+    let down = (place & 2u) != 0u;
+    let a0 = select(f.a0, f.a1, right); let a1 = select(f.a1, f.a2, right); let a2 = select(f.a2, f.a3, right);
+    let b0 = select(f.b0, f.b1, right); let b1 = select(f.b1, f.b2, right); let b2 = select(f.b2, f.b3, right);
+    let c0 = select(f.c0, f.c1, right); let c1 = select(f.c1, f.c2, right); let c2 = select(f.c2, f.c3, right);
+    let d0 = select(f.d0, f.d1, right); let d1 = select(f.d1, f.d2, right); let d2 = select(f.d2, f.d3, right);
+    return Patch(
+        select(a0, b0, down), select(a1, b1, down), select(a2, b2, down),
+        select(b0, c0, down), select(b1, c1, down), select(b2, c2, down),
+        select(c0, d0, down), select(c1, d1, down), select(c2, d2, down),
+    );
+}
+
 fn field(a: u32, pitch: u32) -> Field {
     let b = a + pitch;
     let c = b + pitch;
@@ -175,17 +197,17 @@ fn backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let pitch = conv.width + 2u;
     let end = min((chunk + 1u) * conv.chunk, conv.images * (conv.height / 2u) * (conv.width / 2u));
     var taps = Taps();
-    var place = window_of(chunk * conv.chunk);
+    var place = window_of(chunk * conv.chunk, group.x, out_quad);
     for (var window = chunk * conv.chunk; window < end; window += 2u) {
-        let first = field(field_at(place, group.x), pitch);
-        let gradient = window_gradient(place, out_quad, true);
+        let first = field(place.x, pitch);
+        let gradient = window_gradient(place, true);
         // A chunk of an odd number ends with the same window again, which then counts for nothing.
         let counted = window + 1u < end;
         if counted {
             place = next_window(place);
         }
-        let second = field(field_at(place, group.x), pitch);
-        taps = add_windows(taps, first, gradient, second, window_gradient(place, out_quad, counted));
+        let second = field(place.x, pitch);
+        taps = add_windows(taps, first, gradient, second, window_gradient(place, counted));
         place = next_window(place);
     }
     store_taps(taps, chunk, group.x, out_quad);

@@ -269,15 +269,22 @@ fn backward_data_narrow(
     store_four(r3, plane, top + 3u, left);
 }
 
-// The 4x4 pixels of a window, the same for all lanes, loaded by them in two goes: two rows, and the next two `below`.
-fn lane_field(at: u32, below: u32) -> Field {
-    let u = x_at(at);
-    let v = x_at(at + below);
-    let a = four(u);
-    let b = next_four(u);
-    let c = four(v);
-    let d = next_four(v);
-    return Field(a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3]);
+// The lanes load the upper and the lower rows; those in the middle are the others' halves.
+fn lane_field(w: Window, lane: u32) -> Field {
+    let pitch = conv.width + 2u;
+    let at = w.x + (lane >> 2u) * pitch + (lane & 3u);
+    let upper = x_at(at);
+    let lower = x_at(at + 2u * pitch);
+    return Field(upper, subgroupShuffle(select(lower, upper, lane >= 4u), lane ^ 4u), lower);
+}
+
+// The window that follows; the same again where that counts for nothing.
+fn next_counted(w: Window, counted: bool) -> Window {
+    let n = next_window(w);
+    return Window(
+        select(w.row, n.row, counted), select(w.column, n.column, counted),
+        select(w.d_y, n.d_y, counted), select(w.x, n.x, counted),
+    );
 }
 
 // A lane owns one output quad.
@@ -287,26 +294,21 @@ fn backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let lane = local.x & 7u;
     let chunk = group.z;
     let out_quad = group.y * 8u + lane;
-    let quad = min(out_quad, conv.out_quads - 1u);
-    let pitch = conv.width + 2u;
-    let mine = (lane >> 2u) * pitch + (lane & 3u);
     let end = min((chunk + 1u) * conv.chunk, conv.images * (conv.height / 2u) * (conv.width / 2u));
     var taps = Taps();
-    var place = window_of(chunk * conv.chunk);
-    for (var window = chunk * conv.chunk; window < end; window += 2u) {
-        let first = lane_field(field_at(place, group.x) + mine, 2u * pitch);
-        let gradient = window_gradient(place, quad, true);
-        // A chunk of an odd number ends with the same window again, which then counts for nothing.
-        let counted = window + 1u < end;
-        let following = next_window(place);
-        place = Window(
-            select(place.image, following.image, counted),
-            select(place.row, following.row, counted),
-            select(place.column, following.column, counted),
+    var a = window_of(chunk * conv.chunk, group.x, min(out_quad, conv.out_quads - 1u));
+    for (var window = chunk * conv.chunk; window < end; window += 4u) {
+        let b = next_counted(a, window + 1u < end);
+        let c = next_counted(b, window + 2u < end);
+        let d = next_counted(c, window + 3u < end);
+        taps = add_windows(
+            taps, lane_field(a, lane), window_gradient(a, true), lane_field(b, lane), window_gradient(b, window + 1u < end),
         );
-        let second = lane_field(field_at(place, group.x) + mine, 2u * pitch);
-        taps = add_windows(taps, first, gradient, second, window_gradient(place, quad, counted));
-        place = next_window(place);
+        taps = add_windows(
+            taps, lane_field(c, lane), window_gradient(c, window + 2u < end),
+            lane_field(d, lane), window_gradient(d, window + 3u < end),
+        );
+        a = next_window(d);
     }
     if out_quad < conv.out_quads {
         store_taps(taps, chunk, group.x, out_quad);
