@@ -37,6 +37,13 @@ impl Network {
         Ok(())
     }
 
+    /// The name of the last layer that keeps its weights, if any does.
+    pub fn last_frozen(&self) -> Option<String> {
+        let parameters = self.spec.parameters();
+        let last = parameters[..self.frozen].last()?;
+        last.name.rsplit_once('.').map(|(layer, _)| layer.to_owned())
+    }
+
     /// Whether the parameters of a node keep their values. Batch normalisation then keeps its running statistics too, and
     /// normalises with them.
     pub(super) fn is_frozen(&self, node: usize) -> bool {

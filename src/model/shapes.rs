@@ -224,7 +224,8 @@ fn stage(graph: &Graph, index: usize, batch: u32) -> Stage {
         Operation::Flatten => Stage::Flatten,
         Operation::Dropout { rate, number } => {
             let row_quads = output.quads() as u32;
-            Stage::Dropout(Dropout { layer: number, quads: row_quads * batch, rate, row_quads })
+            // A number that does not hold the product is more than any adapter has room for, and is refused as that.
+            Stage::Dropout(Dropout { layer: number, quads: row_quads.saturating_mul(batch), rate, row_quads })
         }
         Operation::Dense { relu } => {
             // Channels are padded to quads, and so are the rows that the dense layer sees.

@@ -76,7 +76,7 @@ fn other_classes_get_a_new_last_layer_and_other_networks_are_refused() {
     let expected =
         "but for the last layer (dense2), which is new: the classes were dark, light, and now are black, grey, light";
     assert!(printed.contains(expected), "{printed}");
-    assert!(printed.contains("the first 4 layers with weights, up to dense1, stay as they are"), "{printed}");
+    assert!(printed.contains("frozen   all layers up to dense1 keep their weights"), "{printed}");
     assert_eq!(kept(root, ["base", "new"]).len(), 8, "all but the last layer were to keep their weights");
     for (options, expected) in [
         (&["--from", "base", "--image-size", "32"][..], "leave --image-size away"),

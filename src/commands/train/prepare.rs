@@ -51,11 +51,8 @@ impl Prepared {
     ) -> Result<Prepared, CommandError> {
         let network = lay(gpu, &settings, start.as_ref(), args.fit)?;
         say.line(format_args!("network  {}", settings.network_in_a_line()));
-        if let Some(layers) = settings.freeze.filter(|layers| *layers > 0) {
-            let parameters = settings.network.parameters();
-            let last = parameters[..settings.network.parameters_of_first(layers as usize)?].last();
-            let last = last.and_then(|parameter| parameter.name.split('.').next()).unwrap_or_default();
-            say.line(format_args!("frozen   the first {layers} layers with weights, up to {last}, stay as they are"));
+        if let Some(last) = network.last_frozen() {
+            say.line(format_args!("frozen   all layers up to {last} keep their weights"));
         }
         let recipe = &mut settings.recipe;
         recipe.part = network.accumulates().then_some(network.batch() as u32);
