@@ -22,6 +22,15 @@ pub struct Work {
     pub bytes: u64,
 }
 
+impl std::iter::Sum for Work {
+    fn sum<I: Iterator<Item = Work>>(all: I) -> Work {
+        all.fold(Work::default(), |sum, work| Work {
+            multiply_adds: sum.multiply_adds + work.multiply_adds,
+            bytes: sum.bytes + work.bytes,
+        })
+    }
+}
+
 impl Dispatch {
     /// `file:entry point`.
     pub fn label(&self) -> &str {
@@ -77,6 +86,28 @@ impl Plan {
     /// The dispatches in order.
     pub fn dispatches(&self) -> &[Dispatch] {
         &self.dispatches
+    }
+
+    /// The work of all of it.
+    pub fn work(&self) -> Work {
+        self.dispatches.iter().map(Dispatch::work).sum()
+    }
+
+    /// For each kernel, in the order of their first places, the places of all its dispatches.
+    pub fn by_kernel(&self) -> Vec<Vec<usize>> {
+        let mut all: Vec<Vec<usize>> = Vec::new();
+        for (place, dispatch) in self.dispatches.iter().enumerate() {
+            match all.iter_mut().find(|places| self.dispatches[places[0]].label == dispatch.label) {
+                Some(places) => places.push(place),
+                None => all.push(vec![place]),
+            }
+        }
+        all
+    }
+
+    /// The dispatches at these places alone.
+    pub fn only(&self, places: &[usize]) -> Plan {
+        Plan { dispatches: places.iter().map(|&place| self.dispatches[place].clone()).collect() }
     }
 
     /// Encodes the list and submits it; what each of `readbacks` asks for is copied out after the last dispatch.

@@ -1,5 +1,7 @@
 //! `glowworm bench`: how long a network's steps take on this adapter, and which kernels take it.
 
+mod tasks;
+
 use std::time::Instant;
 
 use clap::Args;
@@ -7,10 +9,9 @@ use serde_json::json;
 
 use super::{CommandError, DeviceArgs};
 use crate::gpu::{Gpu, Plan, Work};
-use crate::kernels::augment::Sample;
-use crate::kernels::explain::Point;
-use crate::model::{Architecture, Network, NetworkSpec, Purpose, StepSettings, Target, Weights, fit, fitting_points};
-use crate::training::OptimizerSettings;
+use crate::model::{Architecture, NetworkSpec};
+
+pub use tasks::Task;
 
 /// Options of `bench`.
 #[derive(Args)]
@@ -47,11 +48,12 @@ struct Timed {
     /// Median seconds of the plan, from submission to the end.
     seconds: f64,
     /// Each dispatch, in order.
+    dispatches: Vec<Kernel>,
+    /// The same added up kernel by kernel: layers and chunks of a batch repeat them.
     kernels: Vec<Kernel>,
 }
 
 /// A dispatch, or all those of one kernel.
-#[derive(Clone)]
 struct Kernel {
     label: String,
     count: usize,
@@ -69,6 +71,7 @@ impl Kernel {
     }
 }
 
+/// Median seconds of the plan, from submission to the end.
 fn median(gpu: &Gpu, plan: &Plan, repeats: u32) -> Result<f64, CommandError> {
     let mut times = Vec::new();
     for _ in 0..repeats {
@@ -88,11 +91,9 @@ fn each(gpu: &Gpu, plan: &Plan, repeats: u32) -> Result<Vec<f64>, CommandError> 
         let Some(seconds) = plan.time(gpu)? else { break };
         times.iter_mut().zip(seconds).for_each(|(times, seconds)| times.push(seconds));
     }
-    let medians = plan.dispatches().iter().zip(times).map(|(dispatch, mut times)| {
+    let medians = times.into_iter().enumerate().map(|(place, mut times)| {
         if times.is_empty() {
-            let mut alone = Plan::new();
-            alone.push(dispatch.clone());
-            return median(gpu, &alone, repeats);
+            return median(gpu, &plan.only(&[place]), repeats);
         }
         times.sort_by(f64::total_cmp);
         Ok(times[times.len() / 2])
@@ -100,75 +101,24 @@ fn each(gpu: &Gpu, plan: &Plan, repeats: u32) -> Result<Vec<f64>, CommandError> 
     medians.collect()
 }
 
-fn time(args: &BenchArgs, gpu: &Gpu, name: &'static str, images: u32, plan: &Plan) -> Result<Timed, CommandError> {
+fn time(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec, task: Task) -> Result<Timed, CommandError> {
+    let (plan, images) = task.lay(gpu, spec, args.batch_size)?;
     // The first runs compile shaders and touch memory.
-    median(gpu, plan, 2)?;
-    let seconds = median(gpu, plan, args.repeats)?;
-    let seconds_of = if args.steps_only { Vec::new() } else { each(gpu, plan, args.repeats)? };
-    let kernels = plan.dispatches().iter().zip(seconds_of).map(|(dispatch, seconds)| Kernel {
-        label: dispatch.label().to_owned(),
-        count: 1,
-        seconds,
-        work: dispatch.work(),
-    });
-    let kernels = kernels.collect();
-    Ok(Timed { name, images, seconds, kernels })
-}
-
-/// Bytes that look like noise, the same every time.
-fn noise(count: usize) -> Vec<u8> {
-    (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
-}
-
-/// Times of the same kernel added up, in the order of their first places; layers and chunks of a batch repeat them.
-fn merged(kernels: &[Kernel]) -> Vec<Kernel> {
-    let mut all: Vec<Kernel> = Vec::new();
-    for kernel in kernels {
-        match all.iter_mut().find(|other| other.label == kernel.label) {
-            Some(sum) => {
-                (sum.count, sum.seconds) = (sum.count + 1, sum.seconds + kernel.seconds);
-                sum.work.multiply_adds += kernel.work.multiply_adds;
-                sum.work.bytes += kernel.work.bytes;
-            }
-            None => all.push(kernel.clone()),
-        }
+    median(gpu, &plan, 2)?;
+    let seconds = median(gpu, &plan, args.repeats)?;
+    let mut timed = Timed { name: task.name(), images, seconds, dispatches: Vec::new(), kernels: Vec::new() };
+    if !args.steps_only {
+        let seconds = each(gpu, &plan, args.repeats)?;
+        let kernel = |places: &[usize]| Kernel {
+            label: plan.dispatches()[places[0]].label().to_owned(),
+            count: places.len(),
+            seconds: places.iter().map(|&place| seconds[place]).sum(),
+            work: plan.only(places).work(),
+        };
+        timed.dispatches = (0..seconds.len()).map(|place| kernel(&[place])).collect();
+        timed.kernels = plan.by_kernel().iter().map(|places| kernel(places)).collect();
     }
-    all
-}
-
-fn steps(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec) -> Result<Vec<Timed>, CommandError> {
-    let (batch, side) = (args.batch_size, args.image_size);
-    fit(gpu, spec, batch, true)?;
-    let weights = Weights::initial(spec, 1);
-    let pixels = gpu.buffer_with("pictures", &noise(batch as usize * (side * side) as usize * 4))?;
-    let samples: Vec<Sample> =
-        (0..batch).map(|i| Sample::turned(i, i % 2 == 0, f64::from(i) * 0.01 - 0.16, side, side)).collect();
-    let labels: Vec<u32> = (0..batch).map(|i| i % args.classes).collect();
-    let mut all = Vec::new();
-    {
-        let network = Network::new(gpu, spec, batch, OptimizerSettings::Adam.purpose(), &weights)?;
-        network.set_batch(StepSettings { seed: 1, step: 1, rate: 1e-3, ..Default::default() }, &samples, &labels);
-        all.push(time(args, gpu, "training step", batch, &network.training_plan(&pixels)?)?);
-    }
-    let network = Network::new(gpu, spec, batch, Purpose::Infer, &weights)?;
-    network.set_batch(StepSettings::default(), &samples, &labels);
-    all.push(time(args, gpu, "inference", batch, &network.inference_plan(&pixels)?)?);
-    Ok(all)
-}
-
-/// A batch of points of an explanation, between the first two pictures.
-fn explanation(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec) -> Result<Timed, CommandError> {
-    let batch = fitting_points(gpu, spec, Target::Probability, args.batch_size)?;
-    let network = Network::new(gpu, spec, batch, Purpose::Explain(Target::Probability), &Weights::initial(spec, 1))?;
-    let shapes = network.explain_shapes()?;
-    let pixels = gpu.buffer_with("pictures", &noise(2 * (spec.height * spec.width) as usize * 4))?;
-    let points: Vec<Point> = (0..batch)
-        .map(|i| Point { image: 0, background: 1, t: i as f32 / batch as f32, weight: 1.0, contrast: 0.0 })
-        .collect();
-    let points = gpu.buffer_with("points", &points)?;
-    let values = gpu.buffer("values", shapes.values_bytes())?;
-    let plan = network.explanation_plan(&shapes, &pixels, &points, &values)?;
-    time(args, gpu, "explanation points", batch, &plan)
+    Ok(timed)
 }
 
 /// Measures.
@@ -179,12 +129,11 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     let gpu = args.device.open()?;
     let architecture = Architecture::open(&args.model)?;
     let spec = architecture.network(args.image_size, args.image_size, args.classes)?;
-    let mut all = steps(args, &gpu, &spec)?;
-    all.push(explanation(args, &gpu, &spec)?);
+    let all = Task::ALL.into_iter().map(|task| time(args, &gpu, &spec, task)).collect::<Result<Vec<_>, _>>()?;
     let adapter = gpu.summary();
     if args.json {
         let plans = all.iter().map(|t| {
-            let kernels = t.kernels.iter().map(|k| {
+            let kernels = t.dispatches.iter().map(|k| {
                 json!({ "kernel": k.label, "seconds": k.seconds, "multiply_adds": k.work.multiply_adds, "bytes": k.work.bytes })
             });
             json!({ "plan": t.name, "images": t.images, "seconds": t.seconds, "kernels": kernels.collect::<Vec<_>>() })
@@ -214,7 +163,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
         if args.steps_only {
             continue;
         }
-        let kernels = merged(&timed.kernels);
+        let kernels = &timed.kernels;
         let total: f64 = kernels.iter().map(|kernel| kernel.seconds).sum();
         println!("    {:44} {:>12} {:>7} {:>9} {:>7}", "", "ms", "%", "GFLOP/s", "GB/s");
         for kernel in kernels.iter().filter(|kernel| kernel.seconds >= 0.01 * total) {
