@@ -12,6 +12,8 @@ start of the process to its end, and the largest memory of the process; the rati
 """
 import argparse, csv, json, os, pathlib, resource, statistics, subprocess, sys, tempfile, time
 
+from networks import keras_network
+
 parser = argparse.ArgumentParser()
 parser.add_argument("glowworm"), parser.add_argument("data"), parser.add_argument("--image-size", type=int, default=128)
 parser.add_argument("--epochs", type=int, default=3), parser.add_argument("--rounds", type=int, default=3)
@@ -27,15 +29,8 @@ def keras_run():
     side = (args.image_size, args.image_size)
     read = lambda part: keras.utils.image_dataset_from_directory(
         f"{args.data}/{part}", label_mode="categorical", image_size=side, batch_size=32, verbose=False)
-    layers = [keras.Input((*side, 3)), keras.layers.RandomFlip("horizontal"), keras.layers.RandomRotation(0.1)]
-    layers += [keras.layers.Rescaling(1 / 255)]
-    for filters in (32, 64, 128):
-        layers += [keras.layers.Conv2D(filters, 3, padding="same", activation="relu"), keras.layers.MaxPooling2D()]
-    layers += [keras.layers.Dropout(0.4), keras.layers.Flatten(), keras.layers.Dense(256, activation="relu")]
     train, test = read("train"), read("test")
-    classes = len(train.class_names)
-    model = keras.Sequential(layers + [keras.layers.Dropout(0.2), keras.layers.Dense(classes, activation="softmax")])
-    model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    model = keras_network(args.image_size, len(train.class_names))
     times = []
 
     class Clock(keras.callbacks.Callback):

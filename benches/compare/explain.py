@@ -17,6 +17,8 @@ import keras, numpy, shap
 from PIL import Image
 from safetensors.numpy import load_file
 
+from networks import keras_network
+
 parser = argparse.ArgumentParser()
 parser.add_argument("glowworm"), parser.add_argument("run"), parser.add_argument("pictures", nargs="+")
 parser.add_argument("--samples", type=int, nargs="+", default=[200, 800])
@@ -27,12 +29,7 @@ args = parser.parse_args()
 def network(weights):
     """The reference network with the run's weights: both keep Keras's layouts."""
     side = math.isqrt(weights["dense1.kernel"].shape[0] // weights["conv3.kernel"].shape[3]) * 8
-    layers = [keras.Input((side, side, 3)), keras.layers.Rescaling(1 / 255)]
-    for filters in (32, 64, 128):
-        layers += [keras.layers.Conv2D(filters, 3, padding="same", activation="relu"), keras.layers.MaxPooling2D()]
-    classes = weights["dense2.bias"].shape[0]
-    layers += [keras.layers.Flatten(), keras.layers.Dense(256, activation="relu")]
-    model = keras.Sequential(layers + [keras.layers.Dense(classes, activation="softmax")])
+    model = keras_network(side, weights["dense2.bias"].shape[0], training=False)
     names = ["conv1", "conv2", "conv3", "dense1", "dense2"]
     model.set_weights([weights[f"{name}.{part}"] for name in names for part in ("kernel", "bias")])
     return model, side
