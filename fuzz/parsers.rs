@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use glowworm::commands::{Settings, parse_background};
 use glowworm::data::{Region, read_picture};
-use glowworm::model::{Architecture, Layer, NetworkSpec, Weights};
+use glowworm::model::{Architecture, Layer, ModelFile, NetworkSpec, Weights};
 use glowworm::names::{printable, unfit_name};
 use glowworm::report::{Epoch, History};
 use glowworm::training::Checkpoint;
@@ -44,17 +44,20 @@ pub fn architecture(bytes: &[u8]) {
 }
 
 pub fn weights(bytes: &[u8]) {
-    if let Ok((weights, metadata)) = Weights::decode(bytes) {
-        assert!(weights.are_finite());
-        for name in &metadata.classes {
+    if let Ok(file) = ModelFile::of_bytes(bytes) {
+        let weights = Weights::of(&file.metadata.network, &file).expect("all of them are there");
+        assert!(weights.0.iter().all(|tensor| tensor.data.iter().all(|number| number.is_finite())));
+        for name in &file.metadata.classes {
             assert!(unfit_name(name).is_none() && printable(name) == *name);
         }
     }
 }
 
 pub fn checkpoint(bytes: &[u8]) {
-    if let Ok(checkpoint) = Checkpoint::decode(bytes, &spec()) {
-        checkpoint.encode().expect("what was read can be written");
+    if let Ok(checkpoint) = Checkpoint::of_bytes(bytes, &spec()) {
+        for (_, part) in checkpoint.parts() {
+            Weights::of(&spec(), &part).expect("all of it is there");
+        }
     }
 }
 

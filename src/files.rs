@@ -1,7 +1,7 @@
 //! Files written whole or not at all, and read within bounds.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Error, ErrorKind, Read, Write};
+use std::io::{Error, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 const PARTIAL: &str = ".partial";
@@ -24,6 +24,52 @@ pub fn sync_folder_of(path: &Path) {
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
+/// A file under a temporary name, in the making; it is gone again unless it is put in its place.
+pub struct Unfinished {
+    file: File,
+    written: Written,
+}
+
+impl Unfinished {
+    /// Begins one beside `path`.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn begin(path: &Path) -> std::io::Result<Unfinished> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = path.with_file_name(format!(".{name}.{}{PARTIAL}", std::process::id()));
+        // Left by a process that had this number before. What a link points to is never written.
+        let _ = std::fs::remove_file(&temporary);
+        let file = OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(explained)?;
+        Ok(Unfinished { file, written: Written { temporary, path: path.to_owned() } })
+    }
+
+    /// Makes it last.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn finish(self) -> std::io::Result<Written> {
+        self.file.sync_all().map_err(explained)?;
+        Ok(self.written)
+    }
+}
+
+impl Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes).map_err(explained)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush().map_err(explained)
+    }
+}
+
+impl Seek for Unfinished {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.file.seek(to).map_err(explained)
+    }
+}
+
 /// A file that was written and synced under a temporary name, and is not yet what it is to be.
 pub struct Written {
     temporary: PathBuf,
@@ -36,19 +82,9 @@ impl Written {
     /// # Errors
     /// What the file system says.
     pub fn new(path: &Path, bytes: &[u8]) -> std::io::Result<Written> {
-        Written::begin(path, bytes).map_err(explained)
-    }
-
-    fn begin(path: &Path, bytes: &[u8]) -> std::io::Result<Written> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.{}{PARTIAL}", std::process::id()));
-        // Left by a process that had this number before. What a link points to is never written.
-        let _ = std::fs::remove_file(&temporary);
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        let written = Written { temporary, path: path.to_owned() };
+        let mut file = Unfinished::begin(path)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
-        Ok(written)
+        file.finish()
     }
 
     /// Takes the place of whatever `path` was.
@@ -89,23 +125,32 @@ pub fn remove_leftovers(folder: &Path) {
     }
 }
 
-/// Reads a file of at most `most` bytes. Pipes and devices, which may have no end or never begin, are refused.
+/// Opens a file of at most `most` bytes. Pipes and devices, which may have no end or never begin, are refused.
 ///
 /// # Errors
 /// What the file system says; [`ErrorKind::FileTooLarge`], [`ErrorKind::InvalidInput`].
-pub fn read_at_most(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+pub fn open_at_most(path: &Path, most: u64) -> std::io::Result<File> {
     let about = std::fs::metadata(path)?;
     if !about.is_file() {
         return Err(Error::new(ErrorKind::InvalidInput, "it is no file"));
     }
-    let too_large = || Error::new(ErrorKind::FileTooLarge, format!("it is larger than {most} bytes"));
-    if about.len() > most {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::with_capacity(about.len() as usize);
+    if about.len() > most { Err(too_large(most)) } else { File::open(path) }
+}
+
+fn too_large(most: u64) -> Error {
+    Error::new(ErrorKind::FileTooLarge, format!("it is larger than {most} bytes"))
+}
+
+/// Reads a file that [`open_at_most`] opens.
+///
+/// # Errors
+/// As [`open_at_most`].
+pub fn read_at_most(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let file = open_at_most(path, most)?;
+    let mut bytes = Vec::with_capacity(file.metadata()?.len().min(most) as usize);
     // The file may grow meanwhile.
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most { Err(too_large()) } else { Ok(bytes) }
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(too_large(most)) } else { Ok(bytes) }
 }
 
 /// The same for text.

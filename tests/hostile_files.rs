@@ -8,7 +8,7 @@ use std::path::Path;
 
 use glowworm::commands::Settings;
 use glowworm::data::read_picture;
-use glowworm::model::Weights;
+use glowworm::model::ModelFile;
 
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -48,8 +48,8 @@ fn the_seeds_are_read() {
         assert_eq!(picture.dimensions(), (5, 4), "{name}");
     }
     Settings::parse(&String::from_utf8(seed("settings", "seed.toml")).expect("text")).expect("settings");
-    Weights::decode(&seed("weights", "seed.safetensors")).expect("a model");
-    glowworm::training::Checkpoint::decode(&seed("checkpoint", "seed.safetensors"), &parsers::spec())
+    ModelFile::of_bytes(&seed("weights", "seed.safetensors")).expect("a model");
+    glowworm::training::Checkpoint::of_bytes(&seed("checkpoint", "seed.safetensors"), &parsers::spec())
         .expect("a checkpoint");
 }
 
@@ -62,7 +62,7 @@ fn model(about: &str) -> Vec<u8> {
 #[test]
 fn models_that_claim_too_much_or_bear_dangerous_names_are_refused() {
     let huge = [&(1u64 << 63).to_le_bytes()[..], b"{}"].concat();
-    assert!(Weights::decode(&huge).is_err());
+    assert!(ModelFile::of_bytes(&huge).is_err());
     let about = |network: &str, class: &str| {
         let layers = r#"[{"layer":"conv_relu_pool","filters":1},{"layer":"flatten"},{"layer":"softmax"}]"#;
         let class = serde_json::to_string(class).expect("a string");
@@ -71,14 +71,14 @@ fn models_that_claim_too_much_or_bear_dangerous_names_are_refused() {
         ))
     };
     let small = r#""height":2,"width":2"#;
-    let error = Weights::decode(&about(small, "b")).expect_err("it has no tensors");
+    let error = ModelFile::of_bytes(&about(small, "b")).err().expect("it has no tensors");
     assert!(error.contains("missing"), "{error}");
     for class in ["../../x", "/etc/passwd", "a\0b", "\u{1b}]0;x\u{7}", "..", ""] {
-        let error = Weights::decode(&about(small, class)).expect_err(class);
+        let error = ModelFile::of_bytes(&about(small, class)).err().expect(class);
         assert!(error.contains("it calls a class") && !error.contains(['\u{1b}', '\0']), "{error:?}");
     }
-    let error = Weights::decode(&about(r#""height":4294967295,"width":4294967295"#, "b")).expect_err("too large");
+    let error = ModelFile::of_bytes(&about(r#""height":4294967295,"width":4294967295"#, "b")).err().expect("too large");
     assert!(error.contains("sides go from 1 to 4096"), "{error}");
     let deep = "[".repeat(1 << 20);
-    assert!(Weights::decode(&model(&deep)).is_err() && Settings::parse(&deep).is_err());
+    assert!(ModelFile::of_bytes(&model(&deep)).is_err() && Settings::parse(&deep).is_err());
 }

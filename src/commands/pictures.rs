@@ -10,7 +10,7 @@ use crate::data::check::CheckReport;
 use crate::data::{self, DataError, DecodeOptions, Decoded, OpenOptions, Pixels, Region, Sample};
 use crate::explain::{Background, ExplainOptions, Explainer};
 use crate::gpu::Gpu;
-use crate::model::{Metadata, Network, Purpose, Target, Weights};
+use crate::model::{Metadata, ModelFile, Network, Numbers, Purpose, Target};
 use crate::names::printable;
 use crate::report::{Evaluation, Leakage, Output, progress};
 use crate::training::{Images, answer};
@@ -81,7 +81,7 @@ pub struct Answered {
     /// The run.
     pub run: RunFolder,
     /// The run's weights.
-    pub weights: Weights,
+    pub weights: ModelFile,
     /// The run's classes and layers.
     pub metadata: Metadata,
     /// Parts that were blanked.
@@ -102,7 +102,8 @@ impl Answered {
     /// [`CommandError`].
     pub fn new(args: &PictureArgs, flip_average: bool) -> Result<Answered, CommandError> {
         let run = RunFolder::open(&args.run)?;
-        let (weights, metadata) = run.weights(args.best)?;
+        let weights = run.weights(args.best)?;
+        let metadata = weights.metadata.clone();
         let settings = run.settings()?;
         let flip_average = flip_average || settings.recipe.flip_average;
         let mut masks = settings.masks;
@@ -201,7 +202,8 @@ impl TestPictures<'_> {
             );
             return Err(CommandError::File { path: run.path().to_owned(), reason });
         }
-        let (weights, metadata) = run.weights(self.best)?;
+        let weights = run.weights(self.best)?;
+        let metadata = weights.metadata.clone();
         let folder = self.folder.map_or(data, Path::to_owned);
         let mut dataset = data::open(&folder, &OpenOptions { validation_split, seed })?;
         // What the run left out, and what leaks, is said of its own pictures alone.
@@ -230,7 +232,7 @@ impl TestPictures<'_> {
 /// Probabilities of the pictures `bytes`, `[N,H,W,4]`.
 fn ask(
     gpu: &Gpu,
-    weights: &Weights,
+    weights: &dyn Numbers,
     metadata: &Metadata,
     bytes: Vec<u8>,
     batch: u32,

@@ -3,7 +3,7 @@
 use super::Round;
 use crate::gpu::{Buffer, Gpu, Plan};
 use crate::kernels::explain::{Explain, Point};
-use crate::model::{ModelError, Network, NetworkSpec, Purpose, Target, Weights, fitting_points};
+use crate::model::{ModelError, Network, NetworkSpec, Numbers, Purpose, Target, fitting_points};
 
 /// Points in a batch, where they fit.
 const BATCH: u32 = 32;
@@ -79,7 +79,7 @@ impl Explainer {
     pub fn new(
         gpu: &Gpu,
         spec: &NetworkSpec,
-        weights: &Weights,
+        weights: &dyn Numbers,
         background: Background,
         options: ExplainOptions,
     ) -> Result<Explainer, ModelError> {

@@ -311,6 +311,20 @@ impl Gpu {
         self.inner.queue.write_buffer(buffer.raw(), 0, bytes);
     }
 
+    /// Writes bytes into a buffer from `offset` on, a multiple of four, in order with the submissions.
+    pub fn write_at(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) {
+        self.inner.queue.write_buffer(buffer.raw(), offset, bytes);
+    }
+
+    /// Hands over what was written so far and waits for it: until then, the driver keeps a copy.
+    ///
+    /// # Errors
+    /// As [`Gpu::wait`].
+    pub fn flush(&self) -> Result<(), GpuError> {
+        self.inner.queue.submit([]);
+        self.wait()
+    }
+
     pub(super) fn device(&self) -> &wgpu::Device {
         &self.inner.device
     }

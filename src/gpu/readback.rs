@@ -1,6 +1,7 @@
 //! Bringing results back without stalling the device: a ring of mapped buffers.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
@@ -8,13 +9,13 @@ use super::{Buffer, Gpu, GpuError};
 
 type Mapped = OneshotReceiver<Result<(), wgpu::BufferAsyncError>>;
 
-/// Copies the start of one buffer after each submission and hands the copies over in order, as they arrive.
+/// Copies stretches of one buffer after each submission and hands the copies over in order, as they arrive.
 ///
 /// At most `depth` copies are under way: a further submission first waits for the oldest, so that the host never runs
 /// more than that many steps ahead of the device.
 pub struct Readback {
     source: Buffer,
-    bytes: u64,
+    stretches: Vec<Range<u64>>,
     idle: Vec<wgpu::Buffer>,
     recorded: Option<wgpu::Buffer>,
     under_way: VecDeque<(wgpu::Buffer, Mapped)>,
@@ -27,13 +28,19 @@ impl Readback {
     /// # Errors
     /// [`GpuError::OutOfMemory`].
     pub fn new(gpu: &Gpu, source: &Buffer, bytes: u64, depth: usize) -> Result<Readback, GpuError> {
-        let bytes = bytes.next_multiple_of(4).min(source.bytes());
+        let whole = 0..bytes.next_multiple_of(4).min(source.bytes());
+        Readback::of(gpu, source, std::slice::from_ref(&whole), depth)
+    }
+
+    /// A ring of `depth` copies of stretches of `source`, one behind the other; they begin and end at multiples of four.
+    fn of(gpu: &Gpu, source: &Buffer, stretches: &[Range<u64>], depth: usize) -> Result<Readback, GpuError> {
+        let bytes = stretches.iter().map(|stretch| stretch.end - stretch.start).sum();
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let idle = (0..depth).map(|_| gpu.create("results", bytes, usage)).collect::<Result<_, _>>()?;
         gpu.check_fault()?;
         Ok(Readback {
             source: source.clone(),
-            bytes,
+            stretches: stretches.to_vec(),
             idle,
             recorded: None,
             under_way: VecDeque::new(),
@@ -51,7 +58,12 @@ impl Readback {
                 self.idle.pop().ok_or_else(|| gpu.failure("a result never arrived".to_owned()))?
             }
         };
-        encoder.copy_buffer_to_buffer(self.source.raw(), 0, &buffer, 0, self.bytes);
+        let mut at = 0;
+        for stretch in &self.stretches {
+            let bytes = stretch.end - stretch.start;
+            encoder.copy_buffer_to_buffer(self.source.raw(), stretch.start, &buffer, at, bytes);
+            at += bytes;
+        }
         self.recorded = Some(buffer);
         Ok(())
     }
@@ -125,7 +137,20 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Lost`], [`GpuError::Device`].
     pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer) -> Result<Vec<T>, GpuError> {
-        let mut readback = Readback::new(self, buffer, buffer.bytes(), 1)?;
+        let whole = 0..buffer.bytes();
+        self.read_stretches(buffer, std::slice::from_ref(&whole))
+    }
+
+    /// Reads stretches of a buffer, in bytes, one behind the other. They begin and end at multiples of four.
+    ///
+    /// # Errors
+    /// As [`Gpu::read`].
+    pub fn read_stretches<T: bytemuck::Pod>(
+        &self,
+        buffer: &Buffer,
+        stretches: &[Range<u64>],
+    ) -> Result<Vec<T>, GpuError> {
+        let mut readback = Readback::of(self, buffer, stretches, 1)?;
         super::Plan::new().submit(self, &mut [&mut readback])?;
         let mut results = readback.finish(self)?;
         let bytes = results.pop().ok_or_else(|| self.failure("a result never arrived".to_owned()))?;

@@ -1,7 +1,7 @@
 //! The moving average of a network's weights: it trails them, is smoother than they are, and answers in their place.
 
 use super::network::Learned;
-use super::{ModelError, Network, Weights};
+use super::{Held, ModelError, Network};
 use crate::gpu::{Buffer, Plan};
 use crate::kernels::average::Average;
 
@@ -15,27 +15,10 @@ impl Network {
         for learned in &mut self.learned {
             learned.average = Some(self.gpu.buffer("average", learned.weights.bytes())?);
         }
-        self.load_average(&self.weights()?)?;
+        if let Some(weights) = self.held(Held::Weights) {
+            self.put(Held::Average, &weights)?;
+        }
         Ok(self)
-    }
-
-    /// Reads the average, if one is kept.
-    ///
-    /// # Errors
-    /// [`ModelError::Gpu`].
-    pub fn average(&self) -> Result<Option<Weights>, ModelError> {
-        let average = self.read(|learned| learned.average.as_ref())?;
-        Ok((!average.0.is_empty()).then_some(average))
-    }
-
-    /// Puts back what [`Network::average`] read.
-    ///
-    /// # Errors
-    /// [`ModelError::Weights`] if it belongs to another network.
-    pub fn load_average(&self, average: &Weights) -> Result<(), ModelError> {
-        average.check(&self.spec)?;
-        self.write(average, |learned| learned.average.as_ref());
-        Ok(())
     }
 
     /// Calls `look` while the average stands in the place of the weights, for answers and for reading them; without an

@@ -74,6 +74,12 @@ pub enum ModelError {
         /// What came instead.
         found: String,
     },
+    /// A weight, or what an optimiser keeps of one, is infinite or not a number.
+    #[error("{tensor} holds numbers that are not finite")]
+    NotFinite {
+        /// Its name in the file that was to be written.
+        tensor: String,
+    },
     /// The adapter failed.
     #[error(transparent)]
     Gpu(#[from] GpuError),

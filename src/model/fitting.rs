@@ -1,9 +1,7 @@
 //! Laying a network out for training within what the adapter binds and its memory holds.
 
-use std::cell::OnceCell;
-
-use super::shapes::{fit, fitting_batch};
-use super::{ModelError, Network, NetworkSpec, Purpose, Shapes, Weights};
+use super::shapes::fitting_batch;
+use super::{Initial, ModelError, Network, NetworkSpec, Purpose, Shapes};
 use crate::gpu::{Gpu, GpuError, Plan};
 
 /// Pictures of a batch that the device works on at once; the gradients of the parts are added up.
@@ -28,12 +26,9 @@ pub fn network_for_training(
     purpose: Purpose,
     seed: u64,
 ) -> Result<Network, ModelError> {
-    let weights = OnceCell::new();
+    let weights = Initial::new(spec, seed);
     let lay = |part: u32| {
-        // Before the weights are made, which may be more than the host holds.
-        fit(gpu, spec, part, true)?;
-        let weights = weights.get_or_init(|| Weights::initial(spec, seed));
-        let network = Network::new(gpu, spec, part, purpose, weights)?;
+        let network = Network::new(gpu, spec, part, purpose, &weights)?;
         if part < batch { network.accumulating() } else { Ok(network) }
     };
     let found = match part {

@@ -1,4 +1,10 @@
-//! The two orders in which a parameter lies: Keras's, in files, and quads of channels, on the device.
+//! The two orders in which a parameter lies: Keras's, in files, and quads of channels, on the device; and the pieces in which
+//! a large one goes from one to the other, so that the host never holds it whole.
+
+use std::ops::Range;
+
+/// Numbers of the largest piece, 4 MiB.
+const PIECE: usize = 1 << 20;
 
 /// A parameter's kind and sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,9 +146,119 @@ impl Layout {
     }
 }
 
+/// A part of a parameter: contiguous in Keras's order, and on the device in stretches that lie apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The order of its numbers, that of a smaller parameter.
+    layout: Layout,
+    start: usize,
+    stretches: Vec<Range<u64>>,
+}
+
+impl Piece {
+    /// Its numbers within the parameter, in Keras's order.
+    pub fn keras(&self) -> Range<usize> {
+        self.start..self.start + self.layout.len()
+    }
+
+    /// Its bytes within the parameter on the device.
+    pub fn stretches(&self) -> &[Range<u64>] {
+        &self.stretches
+    }
+
+    /// From Keras's order to that of the stretches, one behind the other; the padding is zero.
+    pub fn pack(&self, keras: &[f32]) -> Vec<f32> {
+        self.layout.pack(keras)
+    }
+
+    /// From the order of the stretches to Keras's.
+    pub fn unpack(&self, stretches: &[f32]) -> Vec<f32> {
+        self.layout.unpack(stretches)
+    }
+}
+
+impl Layout {
+    /// The parameter in pieces, in Keras's order. Only kernels of dense layers are cut: no others are large.
+    pub fn pieces(&self) -> Vec<Piece> {
+        self.pieces_of(PIECE)
+    }
+
+    fn pieces_of(&self, most: usize) -> Vec<Piece> {
+        match *self {
+            Layout::Dense { area, channels, outputs } if self.device_len() > most => {
+                // Whole pixels, or if one is too much, quads of its channels.
+                let pixels = (most / (padded(channels) * padded(outputs))).clamp(1, area as usize) as u32;
+                let quads = (most / (4 * padded(outputs))).max(1);
+                let some = if pixels == 1 { (4 * quads).min(padded(channels)) as u32 } else { channels };
+                let cut = |all: u32, by: u32| (0..all).step_by(by as usize).map(move |at| at..all.min(at + by));
+                cut(area, pixels)
+                    .flat_map(|p| cut(channels, some.max(1)).map(move |c| (p.clone(), c)))
+                    .map(|(pixels, channels_of)| {
+                        let start = (pixels.start * channels + channels_of.start) as usize * outputs as usize;
+                        let (area_of, quads) =
+                            (pixels.len() as u32, channels_of.start / 4..channels_of.end.div_ceil(4));
+                        let quad_of_row = 16 * padded(outputs) as u64;
+                        let stretches = quads.map(|quad| {
+                            let row = u64::from(quad) * u64::from(area) + u64::from(pixels.start);
+                            row * quad_of_row..(row + u64::from(area_of)) * quad_of_row
+                        });
+                        let layout = Layout::Dense { area: area_of, channels: channels_of.len() as u32, outputs };
+                        Piece { layout, start, stretches: joined(stretches) }
+                    })
+                    .collect()
+            }
+            _ => {
+                let bytes = self.device_len() as u64 * 4;
+                vec![Piece { layout: *self, start: 0, stretches: std::iter::once(0..bytes).collect() }]
+            }
+        }
+    }
+}
+
+/// Stretches that touch become one.
+fn joined(stretches: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
+    let mut all: Vec<Range<u64>> = Vec::new();
+    for stretch in stretches {
+        match all.last_mut() {
+            Some(last) if last.end == stretch.start => last.end = stretch.end,
+            _ => all.push(stretch),
+        }
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_are_the_whole_in_order_and_none_is_larger_than_asked() {
+        for layout in [
+            Layout::Dense { area: 6, channels: 5, outputs: 3 },
+            Layout::Dense { area: 5, channels: 8, outputs: 4 },
+            Layout::Dense { area: 1, channels: 27, outputs: 2 },
+            Layout::Bias { outputs: 9 },
+        ] {
+            let keras: Vec<f32> = (1..=layout.len()).map(|i| i as f32).collect();
+            let device = layout.pack(&keras);
+            for most in [16, 32, 40, 64, 96, 1000] {
+                let (mut read, mut laid) = (Vec::new(), vec![f32::NAN; device.len()]);
+                for piece in layout.pieces_of(most) {
+                    let of = |stretch: &Range<u64>| stretch.start as usize / 4..stretch.end as usize / 4;
+                    let mut packed = piece.pack(&keras[piece.keras()]);
+                    assert!(packed.len() <= most || matches!(layout, Layout::Bias { .. }), "{layout:?} {most}");
+                    let found: Vec<f32> = piece.stretches().iter().flat_map(|s| device[of(s)].to_vec()).collect();
+                    read.extend(piece.unpack(&found));
+                    for stretch in piece.stretches() {
+                        let rest = packed.split_off(of(stretch).len());
+                        laid[of(stretch)].copy_from_slice(&packed);
+                        packed = rest;
+                    }
+                }
+                assert_eq!((&read, &laid), (&keras, &device), "{layout:?} in pieces of {most}");
+            }
+        }
+    }
 
     #[test]
     fn packing_and_unpacking_are_inverse_and_padding_is_zero() {

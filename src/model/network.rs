@@ -8,7 +8,7 @@ use super::graph::Shape;
 use super::laid::{Gradients, Values};
 use super::passes::Mode;
 use super::shapes::Stage;
-use super::{Layout, ModelError, NetworkSpec, Shapes, Target, Tensor, Weights, fit};
+use super::{Layout, ModelError, NetworkSpec, Numbers, Shapes, Target, Tensor, fit};
 use crate::gpu::{Buffer, Gpu, Plan};
 use crate::kernels::Step;
 use crate::kernels::augment::{Row, Varied};
@@ -25,15 +25,6 @@ pub enum Purpose {
     Explain(Target),
     /// Training with this rule and these constants (`quads` is filled in for each parameter).
     Train(Rule, Optimizer),
-}
-
-/// What an optimiser keeps of each parameter from step to step: moments, velocities or mean squares, by its rule.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct OptimizerState {
-    /// First moment or velocity.
-    pub first: Option<Weights>,
-    /// Second moment or mean square.
-    pub second: Option<Weights>,
 }
 
 /// What changes from step to step.
@@ -53,17 +44,17 @@ pub struct StepSettings {
 
 /// A parameter and what training keeps beside it.
 pub(super) struct Learned {
-    name: String,
-    layout: Layout,
+    pub(super) name: String,
+    pub(super) layout: Layout,
     pub(super) weights: Buffer,
     /// None for running statistics.
     pub(super) gradient: Option<Buffer>,
     /// Partial sums of the gradient, for convolutions.
     pub(super) parts: Option<Buffer>,
     /// Sum of the gradients of a batch's parts, where batches are worked on in parts.
-    total: Option<Buffer>,
-    first: Option<Buffer>,
-    second: Option<Buffer>,
+    pub(super) total: Option<Buffer>,
+    pub(super) first: Option<Buffer>,
+    pub(super) second: Option<Buffer>,
     /// The weights' moving average, where one is kept.
     pub(super) average: Option<Buffer>,
 }
@@ -102,7 +93,7 @@ impl Network {
         spec: &NetworkSpec,
         batch: u32,
         purpose: Purpose,
-        weights: &Weights,
+        weights: &dyn Numbers,
     ) -> Result<Network, ModelError> {
         let training = matches!(purpose, Purpose::Train(..));
         fit(gpu, spec, batch, training)?;
@@ -195,68 +186,6 @@ impl Network {
         &self.results
     }
 
-    /// Replaces the weights.
-    ///
-    /// # Errors
-    /// [`ModelError::Weights`] if they belong to another network.
-    pub fn load(&self, weights: &Weights) -> Result<(), ModelError> {
-        weights.check(&self.spec)?;
-        self.write(weights, |learned| Some(&learned.weights));
-        Ok(())
-    }
-
-    pub(super) fn write(&self, values: &Weights, which: impl Fn(&Learned) -> Option<&Buffer>) {
-        for learned in &self.learned {
-            if let (Some(buffer), Some(tensor)) = (which(learned), values.0.iter().find(|t| t.name == learned.name)) {
-                self.gpu.write(buffer, bytemuck::cast_slice(&learned.layout.pack(&tensor.data)));
-            }
-        }
-    }
-
-    /// Reads what the optimiser keeps of each parameter, in the layouts of the weights.
-    ///
-    /// # Errors
-    /// [`ModelError::Gpu`].
-    pub fn optimizer_state(&self) -> Result<OptimizerState, ModelError> {
-        let some = |weights: Weights| (!weights.0.is_empty()).then_some(weights);
-        Ok(OptimizerState {
-            first: some(self.read(|learned| learned.first.as_ref())?),
-            second: some(self.read(|learned| learned.second.as_ref())?),
-        })
-    }
-
-    /// Puts back what [`Network::optimizer_state`] read.
-    ///
-    /// # Errors
-    /// [`ModelError::Weights`] if it belongs to another network.
-    pub fn load_optimizer_state(&self, state: &OptimizerState) -> Result<(), ModelError> {
-        if let Some(first) = &state.first {
-            first.check_state(&self.spec)?;
-            self.write(first, |learned| learned.first.as_ref());
-        }
-        if let Some(second) = &state.second {
-            second.check_state(&self.spec)?;
-            self.write(second, |learned| learned.second.as_ref());
-        }
-        Ok(())
-    }
-
-    /// Reads the weights back.
-    ///
-    /// # Errors
-    /// [`ModelError::Gpu`].
-    pub fn weights(&self) -> Result<Weights, ModelError> {
-        self.read(|learned| Some(&learned.weights))
-    }
-
-    /// Reads the gradients of the last batch back, in the layouts of the weights.
-    ///
-    /// # Errors
-    /// [`ModelError::Gpu`].
-    pub fn gradients(&self) -> Result<Weights, ModelError> {
-        self.read(|learned| learned.total.as_ref().or(learned.gradient.as_ref()))
-    }
-
     /// Reads back what the layers gave in the last plan, as `[N,H,W,C]` or `[N,C]`, under the names of the parameters:
     /// `conv1` is the pooled output, `dense2` the logits. After a training step, dropout has been applied.
     ///
@@ -317,17 +246,6 @@ impl Network {
         let last = self.values.nodes.last().ok_or_else(not_for_training)?;
         let gradient = last.d_output.as_ref().map(|gathered| gathered.total().buffer()).transpose()?;
         Ok((last.output.buffer()?, gradient))
-    }
-
-    pub(super) fn read(&self, which: impl Fn(&Learned) -> Option<&Buffer>) -> Result<Weights, ModelError> {
-        let mut tensors = Vec::new();
-        for learned in &self.learned {
-            if let Some(buffer) = which(learned) {
-                let data = learned.layout.unpack(&self.gpu.read::<f32>(buffer)?);
-                tensors.push(Tensor { name: learned.name.clone(), shape: learned.layout.shape(), data });
-            }
-        }
-        Ok(Weights(tensors))
     }
 
     /// Uploads what the next plan works on: which pictures (`Varied` for a plan of [`Network::varied_gradient_plan`],

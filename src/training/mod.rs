@@ -11,7 +11,7 @@ mod schedule;
 mod trainer;
 
 pub use augmentation::{AugmentationError, AugmentationSettings, Crop, Erase, shuffled};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, State};
 pub use images::Images;
 pub use optimizer::{OptimizerSettings, average_share};
 pub use preview::preview;

@@ -4,7 +4,7 @@ use super::super::CommandError;
 use crate::gpu::{Gpu, Plan};
 use crate::kernels::augment::Sample;
 use crate::kernels::explain::Point;
-use crate::model::{Network, NetworkSpec, Purpose, StepSettings, Target, Weights, fit, fitting_points};
+use crate::model::{Initial, Network, NetworkSpec, Purpose, StepSettings, Target, fit, fitting_points};
 use crate::training::OptimizerSettings;
 
 /// What a network is run for.
@@ -37,7 +37,7 @@ impl Task {
     /// # Errors
     /// [`CommandError`] if the batch does not fit.
     pub fn lay(self, gpu: &Gpu, spec: &NetworkSpec, batch: u32) -> Result<(Plan, u32), CommandError> {
-        let weights = Weights::initial(spec, 1);
+        let weights = Initial::new(spec, 1);
         if self == Task::Explanation {
             return explanation(gpu, spec, &weights, batch);
         }
@@ -63,7 +63,7 @@ impl Task {
     }
 }
 
-fn explanation(gpu: &Gpu, spec: &NetworkSpec, weights: &Weights, batch: u32) -> Result<(Plan, u32), CommandError> {
+fn explanation(gpu: &Gpu, spec: &NetworkSpec, weights: &Initial, batch: u32) -> Result<(Plan, u32), CommandError> {
     let batch = fitting_points(gpu, spec, Target::Probability, batch)?;
     let network = Network::new(gpu, spec, batch, Purpose::Explain(Target::Probability), weights)?;
     let shapes = network.explain_shapes()?;

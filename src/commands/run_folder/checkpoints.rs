@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::{RunFolder, fail};
 use crate::commands::CommandError;
-use crate::files::{Written, read_at_most, sync_folder_of};
-use crate::model::NetworkSpec;
-use crate::training::Checkpoint;
+use crate::files::{open_at_most, sync_folder_of};
+use crate::model::{Held, NetworkSpec, Numbers};
+use crate::training::{Checkpoint, State};
 
 const NAMES: [&str; 2] = ["checkpoint.safetensors", "checkpoint-before.safetensors"];
 
@@ -28,12 +28,16 @@ impl RunFolder {
     /// touched, so that a full disk costs nothing, and wherever a kill falls between the two renames, one of them is found.
     ///
     /// # Errors
-    /// [`CommandError::File`].
-    pub fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), CommandError> {
+    /// As [`State::write`]; [`CommandError::File`].
+    pub fn write_checkpoint(
+        &self,
+        spec: &NetworkSpec,
+        state: &State,
+        parts: &[(Held, &dyn Numbers)],
+    ) -> Result<(), CommandError> {
         let [path, before] = self.checkpoints();
-        let bytes = checkpoint.encode().map_err(|e| fail(&path, e))?;
+        let new = state.write(spec, parts, &path)?;
         let refused = |e: std::io::Error| fail(&path, format!("the checkpoint cannot be written: {e}"));
-        let new = Written::new(&path, &bytes).map_err(refused)?;
         if path.exists() {
             std::fs::rename(&path, &before).map_err(refused)?;
         }
@@ -61,11 +65,11 @@ impl RunFolder {
         let most = 4 * 4 * parameters + MOST_OF_THE_REST;
         let mut damaged: Vec<(PathBuf, String)> = Vec::new();
         for path in self.checkpoints() {
-            let found = match read_at_most(&path, most) {
+            let found = match open_at_most(&path, most) {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(e) if e.kind() == std::io::ErrorKind::FileTooLarge => Err(format!("it is foreign: {e}")),
                 Err(e) => return Err(fail(&path, format!("it cannot be read: {e}"))),
-                Ok(bytes) => Checkpoint::decode(&bytes, spec),
+                Ok(file) => Checkpoint::read(file, &path, spec),
             };
             match found {
                 Ok(checkpoint) => {
@@ -101,7 +105,7 @@ fn put_aside(path: &Path, extension: &str) -> Result<String, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Layer, OptimizerState, Weights};
+    use crate::model::{Layer, Weights};
     use crate::training::Position;
 
     fn spec() -> NetworkSpec {
@@ -109,28 +113,29 @@ mod tests {
         NetworkSpec { height: 2, width: 2, classes: 2, layers }
     }
 
-    fn checkpoint(step: u64) -> Checkpoint {
+    fn write(run: &RunFolder, step: u64) {
         let weights = Weights::initial(&spec(), step);
-        let optimizer = OptimizerState { first: Some(weights.clone()), second: None };
         let position = Position { step, ..Position::default() };
-        Checkpoint { position, weights, optimizer, average: None, about: serde_json::json!({ "history": [] }) }
+        let state = State { position, about: serde_json::json!({ "history": [] }) };
+        run.write_checkpoint(&spec(), &state, &[(Held::Weights, &weights), (Held::First, &weights)]).expect("written");
     }
 
     /// A run folder with checkpoints of steps 1 and 2.
     fn run() -> (tempfile::TempDir, RunFolder) {
         let root = tempfile::tempdir().expect("a temporary folder");
         let run = RunFolder(root.path().to_owned());
-        [1, 2].iter().for_each(|step| run.write_checkpoint(&checkpoint(*step)).expect("written"));
+        [1, 2].into_iter().for_each(|step| write(&run, step));
         (root, run)
     }
 
     fn found(run: &RunFolder) -> Result<Option<u64>, CommandError> {
-        Ok(run.checkpoint(&spec())?.0.map(|c| c.position.step))
+        Ok(run.checkpoint(&spec())?.0.map(|c| c.state.position.step))
     }
 
     #[test]
     fn wherever_the_last_is_torn_the_one_before_is_found() {
-        let length = checkpoint(2).encode().expect("encoded").len();
+        let (_root, sample) = run();
+        let length = std::fs::read(&sample.checkpoints()[0]).expect("read").len();
         let mut places: Vec<usize> = (0..length).step_by(length / 60).collect();
         places.extend([1, 7, 8, 9, length - 1]);
         for place in places {
@@ -143,7 +148,7 @@ mod tests {
                 std::fs::write(&path, bytes).expect("written");
                 assert_eq!(found(&run).expect("the one before"), Some(1), "torn at {place} of {length}");
                 // The next does not put the torn one in the place of the whole one.
-                run.write_checkpoint(&checkpoint(3)).expect("written");
+                write(&run, 3);
                 assert_eq!(found(&run).expect("the new one"), Some(3));
                 assert!(before.exists() && path.with_extension("damaged").exists());
             }

@@ -12,7 +12,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use super::CommandError;
 use crate::data::ExcludeList;
 use crate::files::{read_at_most, read_text_at_most, remove_leftovers, sync_folder_of, write_atomically};
-use crate::model::{Metadata, Weights};
+use crate::model::{Metadata, ModelFile, Numbers};
 
 pub use settings::Settings;
 
@@ -274,28 +274,28 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`CommandError::Model`].
-    pub fn write_start(&self, weights: &Weights, metadata: &Metadata) -> Result<(), CommandError> {
-        Ok(weights.save(metadata, &self.file(START))?)
+    pub fn write_start(&self, weights: &dyn Numbers, metadata: &Metadata) -> Result<(), CommandError> {
+        Ok(metadata.save(weights, &self.file(START))?)
     }
 
     /// Reads `start.safetensors`.
     ///
     /// # Errors
     /// [`CommandError::Model`].
-    pub fn start(&self) -> Result<Weights, CommandError> {
-        Ok(Weights::load(&self.file(START))?.0)
+    pub fn start(&self) -> Result<ModelFile, CommandError> {
+        Ok(ModelFile::open(&self.file(START))?)
     }
 
     /// The weights after the last epoch, or after the one that did best on the test pictures.
     ///
     /// # Errors
     /// [`CommandError::Model`].
-    pub fn weights(&self, best: bool) -> Result<(Weights, Metadata), CommandError> {
+    pub fn weights(&self, best: bool) -> Result<ModelFile, CommandError> {
         let path = self.file(if best { "best.safetensors" } else { "model.safetensors" });
         if best && !path.exists() {
             return Err(fail(&path, "there is none, since the run ended in its first epoch; leave --best away"));
         }
-        Ok(Weights::load(&path)?)
+        Ok(ModelFile::open(&path)?)
     }
 }
 

@@ -10,10 +10,10 @@ use super::watch::Watch;
 use crate::commands::costs::Costs;
 use crate::commands::{CommandError, RunFolder};
 use crate::gpu::Gpu;
-use crate::model::{Metadata, ModelError, Network, Weights};
+use crate::model::{Held, Metadata, ModelError, Network, Numbers};
 use crate::names::printable;
 use crate::report::{Epoch, EpochEnd, History, Mistake, Moment, Observer, curves, largest};
-use crate::training::{Answers, Checkpoint, Ended, Images, Running, Trainer, answer};
+use crate::training::{Answers, Checkpoint, Ended, Images, Running, State, Trainer, answer};
 
 /// What an epoch, a checkpoint and the end leave in the run folder.
 pub(super) struct Keeper<'a> {
@@ -25,46 +25,36 @@ pub(super) struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    fn save(&self, gpu: &Gpu, weights: &Weights, history: &History, kept: Kept) -> Result<(), CommandError> {
-        if kept.model {
-            weights.save(self.metadata, &self.run.file("model.safetensors"))?;
-        }
-        if kept.best {
-            weights.save(self.metadata, &self.run.file("best.safetensors"))?;
+    /// Writes the weights, or their average where one is kept, and what has been told of the epochs.
+    fn save(&self, gpu: &Gpu, trainer: &Trainer, history: &History, kept: Kept) -> Result<(), CommandError> {
+        let names = [(kept.model, "model.safetensors"), (kept.best, "best.safetensors")];
+        for (_, name) in names.into_iter().filter(|(wanted, _)| *wanted) {
+            let saved = self.metadata.save(&self.network.result(), &self.run.file(name));
+            saved.map_err(|error| self.named(trainer, error.into()))?;
         }
         history.write(&self.run.file("history.csv"))?;
         self.costs.write(self.run, gpu)?;
         Ok(curves::write(history, &self.run.path().display().to_string(), &self.run.file("curves.png"))?)
     }
 
-    /// The weights, or their average where one is kept, and what `look` sees with them in their place.
-    fn seen<T>(
-        &self,
-        trainer: &Trainer,
-        look: impl FnOnce() -> Result<T, ModelError>,
-    ) -> Result<(Weights, T), CommandError> {
-        self.network.averaged(|| Ok((self.weights(trainer)?, look()?)))
-    }
-
-    /// The weights, which are worth keeping only if they are finite: they may not be though all losses were, since a step's
-    /// loss is that of the weights before it.
-    fn weights(&self, trainer: &Trainer) -> Result<Weights, CommandError> {
-        let weights = self.network.weights()?;
-        match weights.are_finite() {
-            true => Ok(weights),
-            false => Err(self.diverged(trainer, format!("the weights after step {} are", trainer.position.step))),
-        }
-    }
-
     fn checkpoint(&self, trainer: &Trainer, history: &History) -> Result<(), CommandError> {
-        let (weights, optimizer) = (self.weights(trainer)?, self.network.optimizer_state()?);
-        if ![&optimizer.first, &optimizer.second].into_iter().flatten().all(Weights::are_finite) {
-            return Err(self.diverged(trainer, format!("the moments after step {} are", trainer.position.step)));
+        let state = State { position: trainer.position.clone(), about: json!({ "history": history.0 }) };
+        let all = Held::ALL.into_iter().filter_map(|held| Some((held, self.network.held(held)?)));
+        let all: Vec<_> = all.collect();
+        let parts: Vec<(Held, &dyn Numbers)> = all.iter().map(|(held, numbers)| (*held, numbers as _)).collect();
+        let written = self.run.write_checkpoint(&self.metadata.network, &state, &parts);
+        written.map_err(|error| self.named(trainer, error))
+    }
+
+    /// Numbers that are not finite are not worth keeping, and may have come though all losses were finite, since a step's
+    /// loss is that of the weights before it.
+    fn named(&self, trainer: &Trainer, error: CommandError) -> CommandError {
+        match error {
+            CommandError::Model(ModelError::NotFinite { tensor }) => {
+                self.diverged(trainer, format!("after step {}, numbers of {tensor} are", trainer.position.step))
+            }
+            other => other,
         }
-        let about = json!({ "history": history.0 });
-        let average = self.network.average()?;
-        let checkpoint = Checkpoint { position: trainer.position.clone(), weights, optimizer, average, about };
-        self.run.write_checkpoint(&checkpoint)
     }
 
     fn diverged(&self, trainer: &Trainer, what: String) -> CommandError {
@@ -95,7 +85,7 @@ struct Kept {
 /// # Errors
 /// [`CommandError::Usage`] for a checkpoint that something else has written.
 pub(super) fn history_of(checkpoint: &Checkpoint) -> Result<History, CommandError> {
-    let history = serde_json::from_value(checkpoint.about["history"].clone());
+    let history = serde_json::from_value(checkpoint.state.about["history"].clone());
     history.map(History).map_err(|e| CommandError::Usage(format!("the checkpoint's history cannot be read: {e}")))
 }
 
@@ -174,10 +164,9 @@ pub(super) fn train_epochs(
                     course.observer.epoch_breaks();
                     // What the unfinished epoch has learnt is kept as the last model; history holds whole epochs only.
                     keeper.checkpoint(trainer, &history)?;
-                    let (weights, ()) = keeper.seen(trainer, || Ok(()))?;
                     // With patience, it is the model of the best epoch that counts, once there is one.
                     let model = course.patience.is_none() || history.0.is_empty();
-                    keeper.save(gpu, &weights, &history, Kept { model, best: false })?;
+                    keeper.save(gpu, trainer, &history, Kept { model, best: false })?;
                     return Err(CommandError::Stopped);
                 }
                 Ended::NotFinite(step) => {
@@ -189,7 +178,7 @@ pub(super) fn train_epochs(
                 }
             }
         };
-        let (weights, answers) = keeper.seen(trainer, || answer(gpu, keeper.network, test, course.flip_average))?;
+        let answers = keeper.network.averaged(|| answer(gpu, keeper.network, test, course.flip_average))?;
         if !answers.running.loss().is_finite() {
             return Err(keeper.diverged(trainer, format!("the test loss of epoch {epoch} is")));
         }
@@ -212,7 +201,7 @@ pub(super) fn train_epochs(
         best = best.max(answers.running.accuracy());
         let is_lowest = history.lowest_loss().is_some_and(|lowest| lowest.epoch == epoch);
         let model = course.patience.is_none() || is_lowest;
-        keeper.save(gpu, &weights, &history, Kept { model, best: is_best })?;
+        keeper.save(gpu, trainer, &history, Kept { model, best: is_best })?;
         let is_last = epoch == course.epochs || history.has_lost_patience(course.patience);
         if due.is_now(trainer.position.step) || is_last {
             keeper.checkpoint(trainer, &history)?;

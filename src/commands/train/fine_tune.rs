@@ -4,14 +4,40 @@ use std::path::Path;
 
 use super::Say;
 use crate::commands::{CommandError, RunFolder};
-use crate::model::{Metadata, NetworkSpec, Tensor, Weights};
+use crate::model::{Initial, Metadata, ModelError, ModelFile, NetworkSpec, Numbers, ParameterSpec, Piece};
 
 /// A network, and the weights that it begins with.
 pub(super) struct Beginning {
     pub network: NetworkSpec,
     /// Its name, if the run has kept it.
     pub model: Option<String>,
-    pub weights: Weights,
+    pub weights: Begun,
+}
+
+/// Another network's weights, and new ones for the layer that it lacks.
+pub(super) struct Begun {
+    kept: ModelFile,
+    new: Initial,
+    /// The layer that is new.
+    head: Option<String>,
+}
+
+impl Begun {
+    fn is_kept(&self, parameter: &str) -> bool {
+        let is_new = self.head.as_deref() == Some(layer_of(parameter));
+        !is_new && self.kept.shape(parameter).is_some()
+    }
+}
+
+impl Numbers for Begun {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        if self.is_kept(name) { self.kept.shape(name) } else { self.new.shape(name) }
+    }
+
+    fn piece(&self, parameter: &ParameterSpec, piece: &Piece) -> Result<Vec<f32>, ModelError> {
+        let numbers: &dyn Numbers = if self.is_kept(&parameter.name) { &self.kept } else { &self.new };
+        numbers.piece(parameter, piece)
+    }
 }
 
 impl Beginning {
@@ -27,32 +53,29 @@ impl Beginning {
         seed: u64,
         say: &Say,
     ) -> Result<Beginning, CommandError> {
-        let (weights, of_then) = match from.is_dir() {
+        let kept = match from.is_dir() {
             true => RunFolder::open(from)?.weights(false)?,
-            false => Weights::load(from)?,
+            false => ModelFile::open(from)?,
         };
-        let side = image_size.unwrap_or(of_then.network.height);
-        let network =
-            NetworkSpec { height: side, width: side, classes: classes.len() as u32, ..of_then.network.clone() };
+        let Metadata { classes: known, network: old } = kept.metadata.clone();
+        let side = image_size.unwrap_or(old.height);
+        let network = NetworkSpec { height: side, width: side, classes: classes.len() as u32, ..old.clone() };
         network.check()?;
-        let Metadata { classes: known, network: old } = of_then;
         let head = if known == classes { None } else { last_layer(&network) };
-        let begin = |new: Tensor| {
-            let is_new = head.as_ref().is_some_and(|head| layer_of(&new.name) == head);
-            match weights.0.iter().find(|kept| kept.name == new.name).filter(|_| !is_new) {
-                None => Ok(new),
-                Some(kept) if kept.shape == new.shape => Ok(kept.clone()),
-                Some(kept) => Err(CommandError::File {
+        let weights = Begun { kept, new: Initial::new(&network, seed), head: head.clone() };
+        for parameter in network.parameters() {
+            let (expected, found) = (parameter.layout.shape(), weights.shape(&parameter.name));
+            if let Some(found) = found.filter(|found| *found != expected) {
+                return Err(CommandError::File {
                     path: from.to_owned(),
                     reason: format!(
-                        "its {} has shape {:?} for pictures of {} pixels, and would have to have {:?} for {side}: leave \
-                         --image-size away",
-                        new.name, kept.shape, old.height, new.shape,
+                        "its {} has shape {found:?} for pictures of {} pixels, and would have to have {expected:?} for \
+                         {side}: leave --image-size away",
+                        parameter.name, old.height,
                     ),
-                }),
+                });
             }
-        };
-        let begun = Weights::initial(&network, seed).0.into_iter().map(begin).collect::<Result<_, _>>()?;
+        }
         let but = match head {
             None => String::new(),
             Some(head) => format!(
@@ -64,7 +87,7 @@ impl Beginning {
         say.line(format_args!("weights  of {}{but}", from.display()));
         let folder = if from.is_dir() { Some(from) } else { from.parent() };
         let settings = folder.and_then(|folder| RunFolder::open_unfinished(folder).ok()?.settings().ok());
-        Ok(Beginning { network, model: settings.map(|settings| settings.recipe.model), weights: Weights(begun) })
+        Ok(Beginning { network, model: settings.map(|settings| settings.recipe.model), weights })
     }
 }
 

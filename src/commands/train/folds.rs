@@ -47,7 +47,7 @@ pub(super) fn learn(
         asked.say.line(format_args!("\nfold {number}/{count}: {learnt} pictures to learn from, {held_out} held out"));
         let own = run.fold(number)?;
         begin(run, &own, &settings, &parts)?;
-        let network = lay_network(gpu, &settings, start.as_ref())?;
+        let network = lay_network(gpu, &settings, start.as_deref())?;
         let mut held_out = match has_finished(&own, &settings)? {
             true => {
                 asked.say.line("         it has done its epochs");
@@ -63,7 +63,7 @@ pub(super) fn learn(
             }
         };
         // The weights as they are kept, so that what is said here can be found again.
-        network.load(&own.weights(false)?.0)?;
+        network.load(&own.weights(false)?)?;
         let answers = answer(gpu, &network, &mut held_out, settings.recipe.flip_average)?;
         let (loss, accuracy) = (answers.running.loss(), answers.running.accuracy());
         let places = (0..pictures).filter(|picture| is_held_out[*picture]);
@@ -127,7 +127,7 @@ fn has_finished(own: &RunFolder, settings: &Settings) -> Result<bool, CommandErr
     // What there is to say of damaged ones is said when it goes on from them.
     let (checkpoint, _) = own.checkpoint(&settings.network)?;
     let Some(checkpoint) = checkpoint else { return Ok(false) };
-    let done = checkpoint.position.epoch as usize > settings.recipe.epochs;
+    let done = checkpoint.state.position.epoch as usize > settings.recipe.epochs;
     Ok(done || history_of(&checkpoint)?.has_lost_patience(settings.recipe.early_stopping))
 }
 

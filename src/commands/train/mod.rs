@@ -162,7 +162,7 @@ fn learn(asked: &Asked, gpu: &Gpu, run: &RunFolder, costs: &Costs, prepared: Pre
     summarize(&history, &settings.recipe, run, asked.say);
     if leaked.contains(&true) {
         // What is kept may be an average, or of an earlier epoch.
-        network.load(&run.weights(false)?.0)?;
+        network.load(&run.weights(false)?)?;
         let labels: Vec<usize> = test.labels().iter().map(|label| *label as usize).collect();
         let answers = answer(gpu, &network, &mut test, settings.recipe.flip_average)?;
         if let Some(leakage) = Leakage::new(classes, &labels, &answers.probabilities, &leaked) {
@@ -220,7 +220,7 @@ fn teach(
     trainer.average = recipe.average;
     trainer.goal = goal;
     trainer.balance = recipe.sampling == Sampling::Balanced;
-    trainer.position = checkpoint.map(|c| c.position).unwrap_or_default();
+    trainer.position = checkpoint.map(|c| c.state.position).unwrap_or_default();
     let mut keeper = Keeper { run, metadata: &metadata, network, costs, watch };
     let about = About {
         title: printable(&run.path().display().to_string()),
@@ -273,7 +273,7 @@ fn go_on(
     network: &Network,
     say: &Say,
 ) -> Result<History, CommandError> {
-    let position = &checkpoint.position;
+    let position = &checkpoint.state.position;
     let history = history_of(checkpoint)?;
     if let Some(patience) = recipe.early_stopping.filter(|_| history.has_lost_patience(recipe.early_stopping)) {
         return Err(CommandError::Usage(format!(
@@ -290,11 +290,7 @@ fn go_on(
             2 * (position.epoch - 1),
         )));
     }
-    network.load(&checkpoint.weights)?;
-    network.load_optimizer_state(&checkpoint.optimizer)?;
-    if let Some(average) = &checkpoint.average {
-        network.load_average(average)?;
-    }
+    checkpoint.load_into(network)?;
     say.line(format_args!("resumed  in epoch {}, after {} steps", position.epoch, position.step));
     Ok(history)
 }

@@ -13,7 +13,7 @@ use crate::data::check::CheckReport;
 use crate::data::{self, Dataset, DecodeOptions, ExcludeList, OpenOptions, Pixels, name_below};
 use crate::explain::background_sample;
 use crate::gpu::Gpu;
-use crate::model::{Metadata, Network, Part, Weights, network_for_training};
+use crate::model::{Metadata, Network, Numbers, Part, network_for_training};
 use crate::report::{Output, progress};
 
 /// The drawn set's place and seed.
@@ -27,7 +27,7 @@ pub(super) struct Prepared {
     /// With the weights of the beginning.
     pub network: Network,
     /// These weights, where they are another run's.
-    pub start: Option<Weights>,
+    pub start: Option<Box<dyn Numbers>>,
     pub train: Pixels,
     pub test: Pixels,
     pub watch: Watch,
@@ -41,7 +41,7 @@ impl Prepared {
     /// Lays out the network that the settings describe, then decodes and checks the pictures; `excluded` has those that
     /// were left out of the data set before.
     fn new(
-        (mut settings, start): (Settings, Option<Weights>),
+        (mut settings, start): (Settings, Option<Box<dyn Numbers>>),
         dataset: Dataset,
         (screening, mut excluded): (Screening, ExcludeList),
         gpu: &Gpu,
@@ -49,7 +49,7 @@ impl Prepared {
         output: Output,
         say: &Say,
     ) -> Result<Prepared, CommandError> {
-        let network = lay(gpu, &settings, start.as_ref(), args.fit)?;
+        let network = lay(gpu, &settings, start.as_deref(), args.fit)?;
         say.line(format_args!("network  {}", settings.network_in_a_line()));
         if let Some(last) = network.last_frozen() {
             say.line(format_args!("frozen   all layers up to {last} keep their weights"));
@@ -98,11 +98,15 @@ impl Prepared {
 ///
 /// # Errors
 /// [`CommandError::Model`].
-pub(super) fn lay_network(gpu: &Gpu, settings: &Settings, start: Option<&Weights>) -> Result<Network, CommandError> {
+pub(super) fn lay_network(
+    gpu: &Gpu,
+    settings: &Settings,
+    start: Option<&dyn Numbers>,
+) -> Result<Network, CommandError> {
     lay(gpu, settings, start, false)
 }
 
-fn lay(gpu: &Gpu, settings: &Settings, start: Option<&Weights>, fit: bool) -> Result<Network, CommandError> {
+fn lay(gpu: &Gpu, settings: &Settings, start: Option<&dyn Numbers>, fit: bool) -> Result<Network, CommandError> {
     let recipe = &settings.recipe;
     let batch = recipe.batch_size;
     let part = recipe.part.unwrap_or(batch).min(batch);
@@ -137,7 +141,7 @@ pub(super) fn prepare(args: &TrainArgs, gpu: &Gpu, output: Output, say: &Say) ->
         let begun = Beginning::read(from, args.choices.image_size, &dataset.classes, args.seed, say)?;
         settings.recipe.model = begun.model.unwrap_or_else(|| from.display().to_string());
         settings.recipe.image_size = begun.network.height;
-        (settings.network, start) = (begun.network, Some(begun.weights));
+        (settings.network, start) = (begun.network, Some(Box::new(begun.weights) as Box<dyn Numbers>));
     }
     let screening = Screening { strict: args.strict, check: !args.no_check, exclude_leaks: args.exclude_leaks };
     Prepared::new((settings, start), dataset, (screening, excluded), gpu, args, output, say)
@@ -159,7 +163,7 @@ pub(super) fn start(
     write_background(args, &run, &prepared)?;
     if let Some(start) = &prepared.start {
         let metadata = Metadata { classes: prepared.classes.clone(), network: prepared.settings.network.clone() };
-        run.write_start(start, &metadata)?;
+        run.write_start(start.as_ref(), &metadata)?;
     }
     run.write_settings(&prepared.settings)?;
     Ok((run, lock, prepared))
@@ -204,6 +208,7 @@ pub(super) fn take_up(
     let screening = Screening { strict: false, check: false, exclude_leaks: None };
     let report = findings::read(run.path())?;
     let start = settings.from.is_some().then(|| run.start()).transpose()?;
+    let start = start.map(|file| Box::new(file) as Box<dyn Numbers>);
     let prepared = Prepared::new((settings, start), dataset, (screening, excluded), gpu, args, output, say)?;
     let prepared = Prepared { report, ..prepared };
     prepared.ledger().check(run, &prepared.settings.data)?;
