@@ -64,6 +64,7 @@ fn only_gpu_names_wgpu_and_kernel_families_do_not_know_each_other() {
                 "pool",
                 "reduce",
                 "relu",
+                "roof",
                 "softmax",
             ] {
                 assert!(!line.contains(&format!("super::{family}")), "{path} imports the family {family}");

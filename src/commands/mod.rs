@@ -59,7 +59,7 @@ pub enum Command {
     Report(report::ReportArgs),
     /// Show a network's layers, parameters, multiply-adds and memory, or list the built-in networks
     Model(model::ModelArgs),
-    /// Measure how long steps take on this adapter, kernel by kernel
+    /// Measure how long steps take on this adapter, kernel by kernel, and how near each is to the most that the adapter reaches
     Bench(bench::BenchArgs),
     /// List the graphics adapters of this machine
     Devices(devices::DevicesArgs),

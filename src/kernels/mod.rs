@@ -17,6 +17,7 @@ pub mod plain_conv;
 pub mod pool;
 pub mod reduce;
 pub mod relu;
+pub mod roof;
 pub mod softmax;
 mod winograd;
 

@@ -67,3 +67,30 @@ fn every_built_in_network_and_a_file_are_trained_and_explained() {
     let message = fail(root, &["train", "--resume", "mine", "--model", "bugnet"]);
     assert!(message.contains("--model"), "{message}");
 }
+
+#[test]
+fn a_bench_holds_every_kernel_against_the_roof_that_it_measured() {
+    if no_adapter() {
+        return;
+    }
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let root = root.path();
+    let small = ["bench", "--model", "bugnet", "--image-size", "16", "--batch-size", "2", "--repeats", "1"];
+    let json: serde_json::Value =
+        serde_json::from_str(&succeed(root, &[&small[..], &["--json"]].concat())).expect("JSON");
+    let roof = &json["roof"];
+    let of_roof = |name: &str| roof[name].as_f64().expect("a number");
+    let plans = json["plans"].as_array().expect("plans");
+    let kernels: Vec<_> = plans.iter().flat_map(|plan| plan["kernels"].as_array().expect("kernels")).collect();
+    assert!(plans.len() == 3 && kernels.len() > 30, "{json:#}");
+    for kernel in kernels {
+        let number = |name: &str| kernel[name].as_f64().expect("a number");
+        let operations = 2.0 * number("multiply_adds") / of_roof("operations_per_second");
+        let bytes = number("bytes") / of_roof("bytes_per_second");
+        let share = operations.max(bytes) / number("seconds");
+        assert!((number("share_of_roof") / share - 1.0).abs() < 1e-6, "{kernel:#}");
+        assert_eq!(kernel["bound"], if operations > bytes { "arithmetic" } else { "memory" }, "{kernel:#}");
+    }
+    let printed = succeed(root, &[&small[..], &["--steps-only"]].concat());
+    assert!(!printed.contains("Roof") && printed.contains("training step of 2 at 16 × 16"), "{printed}");
+}

@@ -24,5 +24,6 @@ mod plain_conv;
 mod pool;
 mod reduce;
 mod relu;
+mod roof;
 mod shaders;
 mod softmax;

@@ -1,15 +1,17 @@
 //! `glowworm bench`: how long a network's steps take on this adapter, and which kernels take it.
 
+mod measure;
+mod peak;
 mod tasks;
-
-use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
 
 use super::{CommandError, DeviceArgs};
-use crate::gpu::{Gpu, Plan, Work};
-use crate::model::{Architecture, NetworkSpec};
+use crate::gpu::Gpu;
+use crate::model::Architecture;
+use measure::{Kernel, Timed, time};
+use peak::{Bound, Peak};
 
 pub use tasks::Task;
 
@@ -31,7 +33,7 @@ pub struct BenchArgs {
     /// Times that each figure is measured; the median counts
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
     repeats: u32,
-    /// Measure whole steps only, not their kernels
+    /// Measure whole steps only, neither kernels nor the roof
     #[arg(long)]
     steps_only: bool,
     /// Print JSON
@@ -39,86 +41,6 @@ pub struct BenchArgs {
     json: bool,
     #[command(flatten)]
     device: DeviceArgs,
-}
-
-/// A plan's time, whole and kernel by kernel.
-struct Timed {
-    name: &'static str,
-    images: u32,
-    /// Median seconds of the plan, from submission to the end.
-    seconds: f64,
-    /// Each dispatch, in order.
-    dispatches: Vec<Kernel>,
-    /// The same added up kernel by kernel: layers and chunks of a batch repeat them.
-    kernels: Vec<Kernel>,
-}
-
-/// A dispatch, or all those of one kernel.
-struct Kernel {
-    label: String,
-    count: usize,
-    /// Median seconds: between timestamps where the device has them. Else alone, where each pays for a submission, so that
-    /// small ones add up to more than the whole.
-    seconds: f64,
-    work: Work,
-}
-
-impl Kernel {
-    /// Thousands of millions of floating-point operations, and of bytes, a second.
-    fn rates(&self) -> (f64, f64) {
-        let rate = |count: u64| count as f64 / self.seconds / 1e9;
-        (rate(2 * self.work.multiply_adds), rate(self.work.bytes))
-    }
-}
-
-/// Median seconds of the plan, from submission to the end.
-fn median(gpu: &Gpu, plan: &Plan, repeats: u32) -> Result<f64, CommandError> {
-    let mut times = Vec::new();
-    for _ in 0..repeats {
-        let start = Instant::now();
-        plan.submit(gpu, &mut [])?;
-        gpu.wait()?;
-        times.push(start.elapsed().as_secs_f64());
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
-}
-
-/// Median seconds of each dispatch.
-fn each(gpu: &Gpu, plan: &Plan, repeats: u32) -> Result<Vec<f64>, CommandError> {
-    let mut times = vec![Vec::new(); plan.dispatches().len()];
-    for _ in 0..repeats {
-        let Some(seconds) = plan.time(gpu)? else { break };
-        times.iter_mut().zip(seconds).for_each(|(times, seconds)| times.push(seconds));
-    }
-    let medians = times.into_iter().enumerate().map(|(place, mut times)| {
-        if times.is_empty() {
-            return median(gpu, &plan.only(&[place]), repeats);
-        }
-        times.sort_by(f64::total_cmp);
-        Ok(times[times.len() / 2])
-    });
-    medians.collect()
-}
-
-fn time(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec, task: Task) -> Result<Timed, CommandError> {
-    let (plan, images) = task.lay(gpu, spec, args.batch_size)?;
-    // The first runs compile shaders and touch memory.
-    median(gpu, &plan, 2)?;
-    let seconds = median(gpu, &plan, args.repeats)?;
-    let mut timed = Timed { name: task.name(), images, seconds, dispatches: Vec::new(), kernels: Vec::new() };
-    if !args.steps_only {
-        let seconds = each(gpu, &plan, args.repeats)?;
-        let kernel = |places: &[usize]| Kernel {
-            label: plan.dispatches()[places[0]].label().to_owned(),
-            count: places.len(),
-            seconds: places.iter().map(|&place| seconds[place]).sum(),
-            work: plan.only(places).work(),
-        };
-        timed.dispatches = (0..seconds.len()).map(|place| kernel(&[place])).collect();
-        timed.kernels = plan.by_kernel().iter().map(|places| kernel(places)).collect();
-    }
-    Ok(timed)
 }
 
 /// Measures.
@@ -129,28 +51,48 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     let gpu = args.device.open()?;
     let architecture = Architecture::open(&args.model)?;
     let spec = architecture.network(args.image_size, args.image_size, args.classes)?;
+    let peak = if args.steps_only { None } else { Some(Peak::measure(&gpu, args.repeats)?) };
     let all = Task::ALL.into_iter().map(|task| time(args, &gpu, &spec, task)).collect::<Result<Vec<_>, _>>()?;
-    let adapter = gpu.summary();
     if args.json {
-        let plans = all.iter().map(|t| {
-            let kernels = t.dispatches.iter().map(|k| {
-                json!({ "kernel": k.label, "seconds": k.seconds, "multiply_adds": k.work.multiply_adds, "bytes": k.work.bytes })
-            });
-            json!({ "plan": t.name, "images": t.images, "seconds": t.seconds, "kernels": kernels.collect::<Vec<_>>() })
-        });
-        let plans: Vec<_> = plans.collect();
-        let about = json!({ "adapter": adapter.name, "driver": adapter.driver, "version": env!("CARGO_PKG_VERSION"),
-            "model": architecture.name, "image_size": args.image_size, "classes": args.classes, "repeats": args.repeats, "plans": plans });
-        println!("{about:#}");
-        return Ok(());
+        print_json(args, &gpu, &architecture.name, peak, &all);
+    } else {
+        print_tables(args, &gpu, &architecture.name, peak, &all);
     }
-    println!("{}, driver {}; {}; median of {}", adapter.name, adapter.driver, architecture.name, args.repeats);
-    if !args.steps_only {
+    Ok(())
+}
+
+fn print_json(args: &BenchArgs, gpu: &Gpu, model: &str, peak: Option<Peak>, all: &[Timed]) {
+    let kernel = |k: &Kernel| {
+        let (share, bound) = peak.map(|peak| peak.share(k.work, k.seconds)).unzip();
+        json!({ "kernel": k.label, "seconds": k.seconds, "multiply_adds": k.work.multiply_adds, "bytes": k.work.bytes,
+            "share_of_roof": share, "bound": bound.map(Bound::name) })
+    };
+    let plan = |t: &Timed| {
+        json!({ "plan": t.name, "images": t.images, "seconds": t.seconds,
+            "kernels": t.dispatches.iter().map(kernel).collect::<Vec<_>>() })
+    };
+    let roof = peak.map(|peak| json!({ "operations_per_second": peak.operations, "bytes_per_second": peak.bytes }));
+    let adapter = gpu.summary();
+    let about = json!({ "adapter": adapter.name, "driver": adapter.driver, "version": env!("CARGO_PKG_VERSION"),
+        "model": model, "image_size": args.image_size, "classes": args.classes, "repeats": args.repeats, "roof": roof,
+        "plans": all.iter().map(plan).collect::<Vec<_>>() });
+    println!("{about:#}");
+}
+
+fn print_tables(args: &BenchArgs, gpu: &Gpu, model: &str, peak: Option<Peak>, all: &[Timed]) {
+    let adapter = gpu.summary();
+    println!("{}, driver {}; {model}; median of {}", adapter.name, adapter.driver, args.repeats);
+    if let Some(peak) = peak {
         let clock = if gpu.has_timestamps() { "the device's clock, one after another" } else { "each alone" };
         println!("Kernels by {clock}; operations and bytes as the direct sums need them, counted once");
+        println!("Roof measured here: {:.1} GFLOP/s, {:.1} GB/s", peak.operations / 1e9, peak.bytes / 1e9);
+        println!(
+            "(multiply-adds in registers, and a copy of what no cache holds: what multiplies less, as Winograd's way"
+        );
+        println!("does, or finds its memory in caches, may be above)");
     }
     println!();
-    for timed in &all {
+    for timed in all {
         println!(
             "{} of {} at {side} × {side}, {} classes: {:.2} ms, {:.0} a second",
             timed.name,
@@ -160,22 +102,26 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
             f64::from(timed.images) / timed.seconds,
             side = args.image_size,
         );
-        if args.steps_only {
-            continue;
+        if let Some(peak) = peak {
+            print_kernels(&timed.kernels, peak);
         }
-        let kernels = &timed.kernels;
-        let total: f64 = kernels.iter().map(|kernel| kernel.seconds).sum();
-        println!("    {:44} {:>12} {:>7} {:>9} {:>7}", "", "ms", "%", "GFLOP/s", "GB/s");
-        for kernel in kernels.iter().filter(|kernel| kernel.seconds >= 0.01 * total) {
-            let (operations, bytes) = kernel.rates();
-            let operations = if kernel.work.multiply_adds > 0 { format!("{operations:.1}") } else { String::new() };
-            let label = format!("{} × {}", kernel.label, kernel.count);
-            let (milliseconds, share) = (1e3 * kernel.seconds, 100.0 * kernel.seconds / total);
-            println!("    {label:44} {milliseconds:12.2} {share:7.1} {operations:>9} {bytes:7.1}");
-        }
-        let small = kernels.iter().filter(|kernel| kernel.seconds < 0.01 * total);
-        let (count, rest) = small.fold((0, 0.0), |(count, sum), kernel| (count + 1, sum + kernel.seconds));
-        println!("    {:44} {:12.2} {:7.1}\n", format!("{count} smaller ones"), 1e3 * rest, 100.0 * rest / total);
     }
-    Ok(())
+}
+
+/// Those that take a hundredth of the time or more, and the sum of the others.
+fn print_kernels(kernels: &[Kernel], peak: Peak) {
+    let total: f64 = kernels.iter().map(|kernel| kernel.seconds).sum();
+    println!("    {:44} {:>12} {:>7} {:>9} {:>7} {:>10}", "", "ms", "%", "GFLOP/s", "GB/s", "% of roof");
+    for kernel in kernels.iter().filter(|kernel| kernel.seconds >= 0.01 * total) {
+        let (operations, bytes) = kernel.rates();
+        let operations = if kernel.work.multiply_adds > 0 { format!("{operations:.1}") } else { String::new() };
+        let label = format!("{} × {}", kernel.label, kernel.count);
+        let (milliseconds, share) = (1e3 * kernel.seconds, 100.0 * kernel.seconds / total);
+        let (of_roof, bound) = peak.share(kernel.work, kernel.seconds);
+        let (of_roof, bound) = (100.0 * of_roof, bound.name());
+        println!("    {label:44} {milliseconds:12.2} {share:7.1} {operations:>9} {bytes:7.1} {of_roof:10.1} {bound}");
+    }
+    let small = kernels.iter().filter(|kernel| kernel.seconds < 0.01 * total);
+    let (count, rest) = small.fold((0, 0.0), |(count, sum), kernel| (count + 1, sum + kernel.seconds));
+    println!("    {:44} {:12.2} {:7.1}\n", format!("{count} smaller ones"), 1e3 * rest, 100.0 * rest / total);
 }
