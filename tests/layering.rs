@@ -54,6 +54,7 @@ fn only_gpu_names_wgpu_and_kernel_families_do_not_know_each_other() {
                 "augment",
                 "average",
                 "batch_norm",
+                "border",
                 "conv",
                 "copy",
                 "dense",

@@ -7,6 +7,7 @@ pub mod activation;
 pub mod augment;
 pub mod average;
 pub mod batch_norm;
+pub mod border;
 pub mod conv;
 pub mod copy;
 pub mod dense;

@@ -100,6 +100,8 @@ pub(super) struct Laid {
     pub input: Memory,
     pub skip: Option<Memory>,
     pub output: Memory,
+    /// Whether its gradient lies in its place.
+    pub is_replaced: bool,
     pub d_output: Option<Gathered>,
     pub d_input: Option<Memory>,
     pub d_skip: Option<Memory>,
@@ -157,6 +159,7 @@ impl Values {
         }
 
         let wanted = wanted(shapes, gradients);
+        let is_replaced = |value: usize| gradients == Gradients::OfParameters && graph.is_replaced(value);
         let mut shares: Vec<Vec<Memory>> = vec![Vec::new(); values.len()];
         let mut nodes = Vec::new();
         for (index, node) in graph.nodes.iter().enumerate().rev() {
@@ -173,6 +176,7 @@ impl Values {
                     (Operation::Flatten, Some(Memory::Rows(rows)), Memory::Pictures(Quads::Buffer(_))) => {
                         Memory::Pictures(Quads::Buffer(rows.clone()))
                     }
+                    _ if is_replaced(node.input) => values[node.input].clone(),
                     _ => gradient(node.input)?,
                 });
             }
@@ -191,6 +195,7 @@ impl Values {
                 input: values[node.input].clone(),
                 skip: node.skip.map(|skip| values[skip].clone()),
                 output: values[node.output].clone(),
+                is_replaced: is_replaced(node.output),
                 d_output,
                 d_input,
                 d_skip,

@@ -16,6 +16,7 @@ mod model_file;
 mod network;
 mod numbers;
 mod passes;
+mod reuse;
 mod self_test;
 mod shapes;
 mod spec;

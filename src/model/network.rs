@@ -187,7 +187,8 @@ impl Network {
     }
 
     /// Reads back what the layers gave in the last plan, as `[N,H,W,C]` or `[N,C]`, under the names of the parameters:
-    /// `conv1` is the pooled output, `dense2` the logits. After a training step, dropout has been applied.
+    /// `conv1` is the pooled output, `dense2` the logits. Only after an inference plan: in a training step, gradients take
+    /// their places.
     ///
     /// # Errors
     /// [`ModelError::Gpu`].

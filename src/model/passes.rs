@@ -7,6 +7,7 @@ use super::{ModelError, Network};
 use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Plan, Quads, Texture};
 use crate::kernels::activation::{Activation, Function};
 use crate::kernels::batch_norm::Norm;
+use crate::kernels::border::Border;
 use crate::kernels::conv::{Conv, Winograd};
 use crate::kernels::copy::Copy;
 use crate::kernels::dense::Dense;
@@ -61,12 +62,19 @@ impl Network {
         let skip = skip.as_ref();
         Ok(match (&self.shapes.stages[index], weights.as_slice(), &laid.scratch) {
             (Stage::Block(conv), [kernel, bias], Scratch::Block { code, filters }) => {
+                let mut list = Vec::new();
+                if laid.is_replaced && conv.y_border > 0 {
+                    // The last step's gradient has lain there.
+                    let planes = conv.images * conv.out_quads;
+                    list.push(Border { planes, height: conv.height / 2, width: conv.width / 2 }.clear(gpu, y)?);
+                }
                 match (Winograd::of(gpu, conv), filters, &self.values.tiles) {
                     (Some(fast), Some(filters), Some(tiles)) => {
-                        fast.forward(gpu, x, [kernel, bias], (y, code), [filters, tiles])?
+                        list.extend(fast.forward(gpu, x, [kernel, bias], (y, code), [filters, tiles])?);
                     }
-                    _ => vec![conv.forward(gpu, x, kernel, bias, y, code)?],
+                    _ => list.push(conv.forward(gpu, x, kernel, bias, y, code)?),
                 }
+                list
             }
             (Stage::Conv(conv), [kernel, bias @ ..], _) => match self.fast(conv) {
                 Some((fast, scratch)) => fast.forward(gpu, x, kernel, bias.first().copied(), y, scratch)?,

@@ -149,7 +149,7 @@ impl Shapes {
                 }
             }
             all.push((format!("the output of {name}"), self.value_bytes(node.output)));
-            if training {
+            if training && !self.graph.is_replaced(node.output) {
                 all.push((format!("the output gradient of {name}"), self.gradient_bytes(node.output)));
             }
             match stage {

@@ -13,6 +13,7 @@ mod activation;
 mod augment;
 mod average;
 mod batch_norm;
+mod border;
 mod conv;
 mod copy;
 mod dense;
