@@ -2,6 +2,9 @@
 
 use super::{Gpu, GpuError};
 
+/// Bytes that may wait to be copied to the device: as long as they do, the driver keeps them a second time.
+pub(crate) const MOST_WAITING: usize = 8 << 20;
+
 /// A piece of device memory that kernels bind. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Buffer {
@@ -36,7 +39,12 @@ impl Gpu {
     pub fn buffer_with<T: bytemuck::NoUninit>(&self, label: &str, data: &[T]) -> Result<Buffer, GpuError> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         let buffer = self.buffer(label, bytes.len() as u64)?;
-        self.write(&buffer, bytes);
+        for (index, piece) in bytes.chunks(MOST_WAITING).enumerate() {
+            if index > 0 {
+                self.flush()?;
+            }
+            self.write_at(&buffer, (index * MOST_WAITING) as u64, piece);
+        }
         Ok(buffer)
     }
 

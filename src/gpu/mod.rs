@@ -22,4 +22,4 @@ pub use readback::Readback;
 pub use reflection::{Binding, Reflection, reflect};
 pub use texture::{Bindable, Bound, Quads, Texture};
 
-pub(crate) use buffer::uniform_struct;
+pub(crate) use buffer::{MOST_WAITING, uniform_struct};

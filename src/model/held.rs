@@ -5,10 +5,7 @@ use super::network::Learned;
 use super::numbers::{Numbers, check, misfit};
 use super::spec::ParameterSpec;
 use super::{ModelError, Network, Weights};
-use crate::gpu::Buffer;
-
-/// Bytes that wait to be copied to the device before it is given the time.
-const MOST_WAITING: usize = 8 << 20;
+use crate::gpu::{Buffer, MOST_WAITING};
 
 /// What is held of each parameter from step to step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
