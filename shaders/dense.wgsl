@@ -1,7 +1,7 @@
 // Dense layers, y = x w + b, and their gradients. This file holds what the two bodies, dense/tiles.wgsl and
 // dense/lanes.wgsl, share. Inputs and outputs are padded to quads.
 //
-//   x, d_x   [rows][in_quads]                vec4 over inputs
+//   x, d_x   [rows][in_quads of pitch]       vec4 over inputs
 //   weights  [in_quads*4][out_quads]         vec4 over outputs, and d_weights
 //   y, d_y   [rows][out_quads]               vec4 over outputs
 //   partial  [slices][rows][out_quads]       the forward sum is long: slices of it fill the device, `finish` adds them
@@ -13,6 +13,7 @@ struct Dense {
     slice: u32,      // input quads in one slice of the forward sum
     slices: u32,
     relu: u32,
+    pitch: u32,      // quads from one row of x to the next; on the way back, in_quads may be a part of them
 }
 
 @group(0) @binding(0) var<uniform> dense: Dense;

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Golden, bodies, golden_spec as spec};
 use glowworm::kernels::augment::Sample;
-use glowworm::model::{Layer, Network, NetworkSpec, StepSettings, Weights};
+use glowworm::model::{Initial, Layer, Network, NetworkSpec, StepSettings, Weights};
 use glowworm::training::{OptimizerSettings, Schedule, average_share};
 
 const GOLDEN: &[u8] = include_bytes!("golden/network.safetensors");
@@ -225,5 +225,38 @@ fn a_batch_in_parts_has_the_gradient_of_the_whole() {
             network.update_plan().and_then(|p| Ok(p.submit(&gpu, &mut [])?)).expect("it runs");
             compare("updated", network.weights().expect("read"), whole.weights().expect("read"));
         }
+    }
+}
+
+/// A dense kernel of 32 MiB, over which the optimiser steps slab by slab where the gradients are not asked for.
+#[test]
+fn a_step_in_slabs_is_the_same_to_the_bit() {
+    let layers = vec![
+        Layer::conv(8),
+        Layer::Relu,
+        Layer::max_pool(),
+        Layer::Flatten,
+        Layer::Dense { units: 1024 },
+        Layer::Relu,
+        Layer::Dropout { rate: 0.2 },
+        Layer::Softmax,
+    ];
+    let spec = NetworkSpec { height: 64, width: 64, classes: 3, layers };
+    let settings = StepSettings { seed: 3, step: 1, rate: 1e-3, ..Default::default() };
+    let bytes: Vec<u8> = (0..2 * 64 * 64 * 4).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let start = Initial::new(&spec, 5);
+    for gpu in bodies() {
+        let pixels = gpu.buffer_with("pixels", &bytes).expect("room");
+        let purpose = OptimizerSettings::Adam.purpose();
+        let whole = Network::new(&gpu, &spec, 2, purpose, &start).expect("it fits");
+        let slabs = Network::stepping_in_slabs(&gpu, &spec, 2, purpose, &start).expect("it fits");
+        let [whole, slabs] = [whole, slabs].map(|network| {
+            network.set_batch(settings, &[Sample::plain(0), Sample::plain(1)], &[0u32, 2]);
+            let plan = network.training_plan(&pixels).expect("it is for training");
+            [(); 2].iter().for_each(|()| plan.submit(&gpu, &mut []).expect("it runs"));
+            network.weights().expect("read")
+        });
+        assert!(whole == slabs, "{:?}: the weights differ", gpu.body());
+        assert!(whole != Weights::initial(&spec, 5), "{:?}: nothing was learnt", gpu.body());
     }
 }

@@ -59,7 +59,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id
     let last = dense.out_quads - 1u;
     let pitch = dense.out_quads;
     let end = min((group.z + 1u) * dense.slice, dense.in_quads);
-    let rows = starts(group.y * 32u, lane, dense.in_quads);
+    let rows = starts(group.y * 32u, lane, dense.pitch);
     var near = Rows();
     var far = Rows();
     for (var k = group.z * dense.slice; k < end; k++) {
@@ -79,7 +79,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id
 fn put_gradient(m: mat4x4<f32>, row: u32, quad: u32) {
     for (var i = 0u; i < 4u; i++) {
         if row + i < dense.rows && quad < dense.in_quads {
-            d_x[(row + i) * dense.in_quads + quad] = m[i];
+            d_x[(row + i) * dense.pitch + quad] = m[i];
         }
     }
 }
@@ -141,7 +141,7 @@ fn backward_weights(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local
             gradient_rows(m, out), gradient_rows(m + 4u, out), gradient_rows(m + 8u, out), gradient_rows(m + 12u, out),
             gradient_rows(m + 16u, out), gradient_rows(m + 20u, out), gradient_rows(m + 24u, out), gradient_rows(m + 28u, out),
         );
-        let rows = starts(m, lane, dense.in_quads);
+        let rows = starts(m, lane, dense.pitch);
         for (var quad = id.y * 16u; quad < end; quad++) {
             let x0 = x[rows.a + quad];
             let x1 = x[rows.b + quad];

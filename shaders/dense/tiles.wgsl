@@ -27,7 +27,7 @@ fn forward(
             let quad = k + i % 8u;
             left[i] = vec4(0.0);
             if row < dense.rows && quad < end {
-                left[i] = x[row * dense.in_quads + quad];
+                left[i] = x[row * dense.pitch + quad];
             }
             let input = k * 4u + i / 8u;
             let out = group.x * 8u + i % 8u;
@@ -82,7 +82,7 @@ fn backward_data(
     for (var r = 0u; r < 4u; r++) {
         let row = group.y * 32u + local.y * 4u + r;
         if row < dense.rows && quad < dense.in_quads {
-            d_x[row * dense.in_quads + quad] = sum[r];
+            d_x[row * dense.pitch + quad] = sum[r];
         }
     }
 }
@@ -102,7 +102,7 @@ fn backward_weights(
             let quad = group.y * 8u + i % 8u;
             left[i] = vec4(0.0);
             if row < dense.rows && quad < dense.in_quads {
-                left[i] = x[row * dense.in_quads + quad];
+                left[i] = x[row * dense.pitch + quad];
             }
             let out = group.x * 8u + i % 8u;
             right[i] = vec4(0.0);

@@ -308,12 +308,12 @@ impl Gpu {
 
     /// Writes bytes at the start of a buffer, in order with the submissions.
     pub fn write(&self, buffer: &Buffer, bytes: &[u8]) {
-        self.inner.queue.write_buffer(buffer.raw(), 0, bytes);
+        self.write_at(buffer, 0, bytes);
     }
 
     /// Writes bytes into a buffer from `offset` on, a multiple of four, in order with the submissions.
     pub fn write_at(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) {
-        self.inner.queue.write_buffer(buffer.raw(), offset, bytes);
+        self.inner.queue.write_buffer(buffer.raw(), buffer.offset() + offset, bytes);
     }
 
     /// Hands over what was written so far and waits for it: until then, the driver keeps a copy.

@@ -9,12 +9,24 @@ pub(crate) const MOST_WAITING: usize = 8 << 20;
 #[derive(Clone, Debug)]
 pub struct Buffer {
     raw: wgpu::Buffer,
+    offset: u64,
+    bytes: u64,
 }
 
 impl Buffer {
     /// Size in bytes.
     pub fn bytes(&self) -> u64 {
-        self.raw.size()
+        self.bytes
+    }
+
+    /// A part of it, `bytes` from `offset` on: a multiple of 256, where any adapter lets a binding begin.
+    pub fn part(&self, offset: u64, bytes: u64) -> Buffer {
+        Buffer { raw: self.raw.clone(), offset: self.offset + offset, bytes }
+    }
+
+    /// Where it begins in the buffer of wgpu.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
     }
 
     pub(super) fn raw(&self) -> &wgpu::Buffer {
@@ -68,7 +80,7 @@ impl Gpu {
             let adapter = self.summary().name.clone();
             return Err(GpuError::TooLarge { label: label.to_owned(), bytes: size, limit, adapter });
         }
-        Ok(Buffer { raw: self.create(label, size, usage)? })
+        Ok(Buffer { raw: self.create(label, size, usage)?, offset: 0, bytes: size })
     }
 
     /// Makes a buffer of wgpu.

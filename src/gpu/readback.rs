@@ -61,7 +61,7 @@ impl Readback {
         let mut at = 0;
         for stretch in &self.stretches {
             let bytes = stretch.end - stretch.start;
-            encoder.copy_buffer_to_buffer(self.source.raw(), stretch.start, &buffer, at, bytes);
+            encoder.copy_buffer_to_buffer(self.source.raw(), self.source.offset() + stretch.start, &buffer, at, bytes);
             at += bytes;
         }
         self.recorded = Some(buffer);

@@ -48,7 +48,11 @@ impl Bindable for Buffer {
     }
 
     fn resource(&self) -> wgpu::BindingResource<'_> {
-        self.raw().as_entire_binding()
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: self.raw(),
+            offset: self.offset(),
+            size: std::num::NonZeroU64::new(Buffer::bytes(self)),
+        })
     }
 }
 

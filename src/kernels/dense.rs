@@ -24,6 +24,8 @@ uniform_struct! {
         slices: u32,
         /// 1 for ReLU on the output.
         relu: u32,
+        /// Quads from one row of x to the next: more than `in_quads` where these are a part of them.
+        pitch: u32,
     }
 }
 
@@ -46,12 +48,19 @@ impl Dense {
             slice,
             slices: in_quads.div_ceil(slice),
             relu: u32::from(relu),
+            pitch: in_quads,
         }
+    }
+
+    /// The layer's way back, for this many of its inputs' quads only: x and d_x then begin at the first of them, and so do
+    /// the weights and their gradient.
+    pub fn of_inputs(self, in_quads: u32) -> Dense {
+        Dense { in_quads, ..self }
     }
 
     /// Bytes of x and of its gradient.
     pub fn x_bytes(&self) -> u64 {
-        u64::from(self.rows) * u64::from(self.in_quads) * QUAD
+        (u64::from(self.rows - 1) * u64::from(self.pitch) + u64::from(self.in_quads)) * QUAD
     }
 
     /// Bytes of y and of its gradient.

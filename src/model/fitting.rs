@@ -27,9 +27,9 @@ pub fn network_for_training(
     seed: u64,
 ) -> Result<Network, ModelError> {
     let weights = Initial::new(spec, seed);
-    let lay = |part: u32| {
-        let network = Network::new(gpu, spec, part, purpose, &weights)?;
-        if part < batch { network.accumulating() } else { Ok(network) }
+    let lay = |part: u32| match part < batch {
+        true => Network::new(gpu, spec, part, purpose, &weights)?.accumulating(),
+        false => Network::stepping_in_slabs(gpu, spec, part, purpose, &weights),
     };
     let found = match part {
         Part::Exactly(part) => lay(part),

@@ -19,6 +19,7 @@ mod passes;
 mod reuse;
 mod self_test;
 mod shapes;
+mod slabs;
 mod spec;
 mod tensor_file;
 mod weights;

@@ -8,13 +8,14 @@ use super::graph::Shape;
 use super::laid::{Gradients, Values};
 use super::passes::Mode;
 use super::shapes::Stage;
+use super::slabs::Slab;
 use super::{Layout, ModelError, NetworkSpec, Numbers, Shapes, Target, Tensor, fit};
-use crate::gpu::{Buffer, Gpu, Plan};
-use crate::kernels::Step;
+use crate::gpu::{Buffer, Dispatch, Gpu, Plan};
 use crate::kernels::augment::{Row, Varied};
 use crate::kernels::optimizer::{Optimizer, Parameter, Rule};
 use crate::kernels::reduce::Reduce;
 use crate::kernels::softmax::{Label, Outputs};
+use crate::kernels::{QUAD, Step};
 
 /// What the network is laid out for.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +52,8 @@ pub(super) struct Learned {
     pub(super) gradient: Option<Buffer>,
     /// Partial sums of the gradient, for convolutions.
     pub(super) parts: Option<Buffer>,
+    /// In place of the gradient, room for a slab of it.
+    pub(super) slab: Option<Buffer>,
     /// Sum of the gradients of a batch's parts, where batches are worked on in parts.
     pub(super) total: Option<Buffer>,
     pub(super) first: Option<Buffer>,
@@ -95,6 +98,32 @@ impl Network {
         purpose: Purpose,
         weights: &dyn Numbers,
     ) -> Result<Network, ModelError> {
+        Network::lay(gpu, spec, batch, purpose, weights, false)
+    }
+
+    /// The same for training where nobody asks for the gradients: the optimiser takes its step over a large dense kernel
+    /// [`in slabs`](super::slabs), each as soon as its gradient is there.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub fn stepping_in_slabs(
+        gpu: &Gpu,
+        spec: &NetworkSpec,
+        batch: u32,
+        purpose: Purpose,
+        weights: &dyn Numbers,
+    ) -> Result<Network, ModelError> {
+        Network::lay(gpu, spec, batch, purpose, weights, true)
+    }
+
+    fn lay(
+        gpu: &Gpu,
+        spec: &NetworkSpec,
+        batch: u32,
+        purpose: Purpose,
+        weights: &dyn Numbers,
+        in_slabs: bool,
+    ) -> Result<Network, ModelError> {
         let training = matches!(purpose, Purpose::Train(..));
         fit(gpu, spec, batch, training)?;
         // In an explanation, the gradients of all outputs share one forward pass.
@@ -118,9 +147,11 @@ impl Network {
                 let when = |needed: bool, bytes: u64| {
                     (needed && parameter.learned).then(|| gpu.buffer(&parameter.name, bytes)).transpose()
                 };
+                let slab = Slab::of(parameter.layout).filter(|_| training && in_slabs);
                 learned.push(Learned {
                     weights: gpu.buffer(&parameter.name, bytes)?,
-                    gradient: when(training, bytes)?,
+                    gradient: when(training && slab.is_none(), bytes)?,
+                    slab: slab.map(|slab| gpu.buffer(&parameter.name, slab.bytes)).transpose()?,
                     parts: when(training && chunks > 1, bytes * u64::from(chunks))?,
                     total: None,
                     first: when(first, bytes)?,
@@ -303,7 +334,9 @@ impl Network {
     /// # Errors
     /// As [`Network::training_plan`].
     pub fn update_plan(&self) -> Result<Plan, ModelError> {
-        let Purpose::Train(rule, constants) = self.purpose else { return Err(not_for_training()) };
+        if !matches!(self.purpose, Purpose::Train(..)) {
+            return Err(not_for_training());
+        }
         let mut plan = Plan::new();
         for learned in self.learned[self.frozen..].iter().filter(|learned| learned.gradient.is_some()) {
             let parameter = Parameter {
@@ -312,16 +345,23 @@ impl Network {
                 first: learned.first.as_ref(),
                 second: learned.second.as_ref(),
             };
-            // Biases and the like are few, and have no reason to be small.
-            let decays = u32::from(!matches!(learned.layout, Layout::Bias { .. }));
-            let optimizer = Optimizer { quads: learned.quads(), decays, ..constants };
-            plan.push(optimizer.step(&self.gpu, rule, &self.step, &parameter)?);
+            plan.push(self.step_of(learned.layout, &parameter)?);
         }
         self.move_average(&mut plan)?;
         Ok(plan)
     }
 
-    /// A training step without its optimiser, of a batch or a part of one: the gradients can be read afterwards.
+    /// The optimiser's step over a parameter or a part of one.
+    pub(super) fn step_of(&self, layout: Layout, parameter: &Parameter) -> Result<Dispatch, ModelError> {
+        let Purpose::Train(rule, constants) = self.purpose else { return Err(not_for_training()) };
+        // Biases and the like are few, and have no reason to be small.
+        let decays = u32::from(!matches!(layout, Layout::Bias { .. }));
+        let optimizer = Optimizer { quads: (parameter.weights.bytes() / QUAD) as u32, decays, ..constants };
+        Ok(optimizer.step(&self.gpu, rule, &self.step, parameter)?)
+    }
+
+    /// A training step without its optimiser, of a batch or a part of one: the gradients can be read afterwards, but for
+    /// those of parameters that [take their step in slabs](Network::stepping_in_slabs), which have taken it.
     ///
     /// # Errors
     /// As [`Network::training_plan`].

@@ -1,7 +1,7 @@
 //! The passes of a network: forward, and backward to the parameters or to the input.
 
 use super::laid::{Gathered, Laid, Memory, Scratch};
-use super::network::needed;
+use super::network::{Learned, needed};
 use super::shapes::Stage;
 use super::{ModelError, Network};
 use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, Plan, Quads, Texture};
@@ -208,10 +208,15 @@ impl Network {
                     let relu = Relu { images: dense.rows, rows, quads: dense.out_quads };
                     list.push(relu.backward(gpu, laid.output.buffer()?, d_y)?);
                 }
+                let d_input = laid.d_input.as_ref().filter(|_| wanted);
+                if let (true, [kernel @ Learned { slab: Some(_), .. }, bias]) = (training, self.learned_of(index)) {
+                    list.extend(self.backward_in_slabs(dense, [kernel, bias], laid, d_y, d_input)?);
+                    return Ok(list);
+                }
                 if let (true, [d_kernel, d_bias]) = (training, self.gradients_of(index).as_slice()) {
                     list.extend(dense.backward_weights(gpu, laid.input.buffer()?, d_y, d_kernel, d_bias)?);
                 }
-                if let Some(d_input) = laid.d_input.as_ref().filter(|_| wanted) {
+                if let Some(d_input) = d_input {
                     list.push(Dense { rows, ..*dense }.backward_data(gpu, d_y, kernel, d_input.buffer()?)?);
                 }
             }

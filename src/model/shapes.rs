@@ -1,6 +1,7 @@
 //! The shapes of every operation for a batch, and whether they fit the adapter, before anything is allocated.
 
 use super::graph::{Graph, Node, Operation, Shape};
+use super::slabs::Slab;
 use super::{ModelError, NetworkSpec, Padding, Target};
 use crate::gpu::{Body, Gpu};
 use crate::kernels::QUAD;
@@ -162,11 +163,15 @@ impl Shapes {
     }
 
     /// About what training takes of the device's memory, without its pictures: all tensors, and of every parameter a gradient
-    /// and `moments` more, which the optimiser keeps.
+    /// (a slab of it, where it [`is cut`](super::slabs)) and `moments` more, which the optimiser keeps.
     pub fn training_bytes(&self, moments: u64) -> u64 {
         let tensors: u64 = self.tensors(true).iter().map(|(_, bytes)| bytes).sum();
         let learned = self.graph.parameters.iter().filter(|parameter| parameter.learned);
-        tensors + (1 + moments) * learned.map(|parameter| parameter.layout.device_len() as u64 * 4).sum::<u64>()
+        let bytes = learned.map(|parameter| {
+            let bytes = parameter.layout.device_len() as u64 * 4;
+            Slab::of(parameter.layout).map_or(bytes, |slab| slab.bytes) + moments * bytes
+        });
+        tensors + bytes.sum::<u64>()
     }
 
     /// What a node is called in messages: its parameters' name, or that of what it works on.
