@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::module::Module;
 use super::{Buffer, GpuError, Kernel, Source};
 
 /// Which bodies of the heavy kernels run: both read and write the same buffers and pass the same tests.
@@ -50,6 +51,7 @@ struct Inner {
     summary: AdapterSummary,
     body: Body,
     edit: Option<(&'static str, &'static str)>,
+    modules: Mutex<HashMap<&'static str, Arc<Module>>>,
     kernels: Mutex<HashMap<(&'static str, &'static str), Arc<Kernel>>>,
     fault: Arc<Mutex<Option<Fault>>>,
     /// Submissions that are left until the device is lost on purpose.
@@ -186,6 +188,7 @@ impl Gpu {
                 summary,
                 body,
                 edit: None,
+                modules: Mutex::default(),
                 kernels: Mutex::default(),
                 fault,
                 left: None,
@@ -232,6 +235,7 @@ impl Gpu {
             summary: self.inner.summary.clone(),
             body: self.inner.body,
             edit: self.inner.edit,
+            modules: Mutex::default(),
             kernels: Mutex::default(),
             fault: self.inner.fault.clone(),
             left: None,
@@ -283,12 +287,28 @@ impl Gpu {
         Ok(kernel)
     }
 
+    /// The module of `source`, parsed at its first use.
+    pub(super) fn module(&self, source: Source) -> Result<Arc<Module>, GpuError> {
+        let mut modules = self.inner.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules.get(source.name) {
+            return Ok(module.clone());
+        }
+        let module = Arc::new(Module::new(self, source)?);
+        modules.insert(source.name, module.clone());
+        Ok(module)
+    }
+
     /// Waits until the device has done everything submitted so far.
     ///
     /// # Errors
     /// [`GpuError::Lost`], [`GpuError::Device`] if it reported a fault meanwhile.
     pub fn wait(&self) -> Result<(), GpuError> {
         self.poll_for(wgpu::PollType::wait_indefinitely())
+    }
+
+    /// Waits until the device has done this submission and all before it.
+    pub(super) fn wait_for(&self, submission: &wgpu::SubmissionIndex) -> Result<(), GpuError> {
+        self.poll_for(wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: None })
     }
 
     /// Lets finished work call back, without waiting.

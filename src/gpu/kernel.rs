@@ -1,6 +1,6 @@
 //! One entry point of a shader, compiled, and bound to memory by name.
 
-use super::{Bound, Dispatch, Gpu, GpuError, Reflection, UniformStruct, Work, reflect};
+use super::{Bound, Dispatch, Gpu, GpuError, Reflection, UniformStruct, Work};
 
 /// The WGSL of a kernel family: the texts are joined in order, so that two bodies can share what they have in common.
 #[derive(Clone, Copy, Debug)]
@@ -30,30 +30,13 @@ impl Kernel {
     pub(super) fn new(gpu: &Gpu, source: Source, entry: &'static str) -> Result<Kernel, GpuError> {
         let label = format!("{}:{entry}", source.name);
         let fail = |reason: String| GpuError::Shader { shader: label.clone(), reason };
-        let mut text = source.text();
-        if let Some((from, to)) = gpu.edit() {
-            if !text.contains(from) {
-                return Err(fail(format!("it has no text \"{from}\" to edit")));
-            }
-            text = text.replace(from, to);
-        }
-        let reflection = reflect(&text)
-            .map_err(fail)?
-            .into_iter()
-            .find_map(|(name, reflection)| (name == entry).then_some(reflection))
-            .ok_or_else(|| fail("it has no such entry point".to_owned()))?;
-        let descriptor =
-            wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(text.into()) };
-        // SAFETY: the checks left out are those of array bounds and endless loops. The shaders are ours alone; no user's
-        // text is ever compiled, every index is derived from the shapes that the kernel families check on the host, and
-        // the parity tests run each kernel on odd shapes between guard words.
-        #[expect(unsafe_code, reason = "see above")]
-        let module =
-            unsafe { gpu.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
+        let module = gpu.module(source)?;
+        let reflection =
+            module.reflection(entry).cloned().ok_or_else(|| fail("it has no such entry point".to_owned()))?;
         let pipeline = gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&label),
             layout: None,
-            module: &module,
+            module: module.raw(),
             entry_point: Some(entry),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &[],

@@ -7,6 +7,7 @@ mod adapter;
 mod buffer;
 mod error;
 mod kernel;
+mod module;
 mod plan;
 mod readback;
 mod reflection;

@@ -124,9 +124,9 @@ impl Plan {
         for readback in readbacks.iter_mut() {
             readback.copy(gpu, &mut encoder)?;
         }
-        gpu.queue().submit([encoder.finish()]);
+        let submission = gpu.queue().submit([encoder.finish()]);
         for readback in readbacks {
-            readback.map();
+            readback.map(&submission);
         }
         gpu.check_fault()
     }

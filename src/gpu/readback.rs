@@ -9,6 +9,13 @@ use super::{Buffer, Gpu, GpuError};
 
 type Mapped = OneshotReceiver<Result<(), wgpu::BufferAsyncError>>;
 
+/// A copy that was submitted.
+struct UnderWay {
+    buffer: wgpu::Buffer,
+    submission: wgpu::SubmissionIndex,
+    mapped: Mapped,
+}
+
 /// Copies stretches of one buffer after each submission and hands the copies over in order, as they arrive.
 ///
 /// At most `depth` copies are under way: a further submission first waits for the oldest, so that the host never runs
@@ -18,7 +25,7 @@ pub struct Readback {
     stretches: Vec<Range<u64>>,
     idle: Vec<wgpu::Buffer>,
     recorded: Option<wgpu::Buffer>,
-    under_way: VecDeque<(wgpu::Buffer, Mapped)>,
+    under_way: VecDeque<UnderWay>,
     arrived: VecDeque<Vec<u8>>,
 }
 
@@ -53,7 +60,7 @@ impl Readback {
         let buffer = match self.idle.pop() {
             Some(buffer) => buffer,
             None => {
-                gpu.wait()?;
+                self.wait_for_oldest(gpu)?;
                 self.collect(gpu, true)?;
                 self.idle.pop().ok_or_else(|| gpu.failure("a result never arrived".to_owned()))?
             }
@@ -68,25 +75,30 @@ impl Readback {
         Ok(())
     }
 
+    /// Waits for the oldest copy under way alone: the device goes on with those behind it meanwhile.
+    fn wait_for_oldest(&self, gpu: &Gpu) -> Result<(), GpuError> {
+        self.under_way.front().map_or(Ok(()), |oldest| gpu.wait_for(&oldest.submission))
+    }
+
     /// Asks for the recorded copy, once it has been submitted.
-    pub(super) fn map(&mut self) {
+    pub(super) fn map(&mut self, submission: &wgpu::SubmissionIndex) {
         let Some(buffer) = self.recorded.take() else { return };
         let (sender, receiver) = oneshot_channel();
         buffer.map_async(wgpu::MapMode::Read, .., move |result| {
             // The receiver is gone only when the ring was dropped: then nobody waits for the answer.
             let _ = sender.send(result);
         });
-        self.under_way.push_back((buffer, receiver));
+        self.under_way.push_back(UnderWay { buffer, submission: submission.clone(), mapped: receiver });
     }
 
     /// Takes in what has arrived; with `wait`, the oldest copy under way is waited for.
     fn collect(&mut self, gpu: &Gpu, wait: bool) -> Result<(), GpuError> {
         let mut must = wait;
-        while let Some((_, receiver)) = self.under_way.front() {
+        while let Some(UnderWay { mapped, .. }) = self.under_way.front() {
             let answer = if must {
-                Some(pollster::block_on(receiver.receive()))
+                Some(pollster::block_on(mapped.receive()))
             } else {
-                let mut future = std::pin::pin!(receiver.receive());
+                let mut future = std::pin::pin!(mapped.receive());
                 let mut context = std::task::Context::from_waker(std::task::Waker::noop());
                 match std::future::Future::poll(future.as_mut(), &mut context) {
                     std::task::Poll::Ready(answer) => Some(answer),
@@ -98,7 +110,7 @@ impl Readback {
             answer
                 .ok_or_else(|| gpu.failure("the device went away".to_owned()))?
                 .map_err(|e| gpu.failure(e.to_string()))?;
-            let Some((buffer, _)) = self.under_way.pop_front() else { break };
+            let Some(UnderWay { buffer, .. }) = self.under_way.pop_front() else { break };
             let view = buffer.get_mapped_range(..).map_err(|e| gpu.failure(e.to_string()))?;
             self.arrived.push_back(view.to_vec());
             drop(view);

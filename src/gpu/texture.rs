@@ -137,11 +137,15 @@ impl Gpu {
     /// [`GpuError::TooLarge`] beyond the adapter's limit, [`GpuError::OutOfMemory`].
     pub fn texture(&self, label: &str, bytes: u64) -> Result<Texture, GpuError> {
         let adapter = || self.summary().name.clone();
-        let height = bytes.div_ceil(u64::from(COLUMNS) * 16).max(1);
         let limit = self.max_texture_bytes();
         if bytes > limit {
             return Err(GpuError::TooLarge { label: label.to_owned(), bytes, limit, adapter: adapter() });
         }
+        let row = u64::from(COLUMNS) * 16;
+        // Mesa's software adapter compiles a kernel again for each pattern of powers of two among its textures' heights,
+        // which takes seconds: so no height is one.
+        let height = bytes.div_ceil(row).max(3);
+        let height = (height + u64::from(height.is_power_of_two())).min(limit / row);
         use wgpu::TextureUsages as Usage;
         let scope = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let raw = self.device().create_texture(&wgpu::TextureDescriptor {
@@ -157,7 +161,7 @@ impl Gpu {
         if pollster::block_on(scope.pop()).is_some() {
             return Err(GpuError::OutOfMemory { label: label.to_owned(), bytes, adapter: adapter() });
         }
-        let bytes = u64::from(COLUMNS) * height * 16;
+        let bytes = row * height;
         let view = raw.create_view(&wgpu::TextureViewDescriptor::default());
         Ok(Texture(Arc::new(Inner { raw, view, bytes })))
     }
