@@ -20,7 +20,8 @@ from networks import CLASSES, keras_network, torch_network
 
 parser = argparse.ArgumentParser()
 parser.add_argument("glowworm"), parser.add_argument("--image-size", type=int, nargs="+", default=[64, 256])
-parser.add_argument("--burn"), parser.add_argument("--rounds", type=int, default=5), parser.add_argument("--steps", type=int, default=9)
+parser.add_argument("--rounds", type=int, default=5), parser.add_argument("--steps", type=int, default=9)
+parser.add_argument("--burn", metavar="PROGRAM")
 parser.add_argument("--python-keras", default=sys.executable), parser.add_argument("--python-torch", default=sys.executable)
 parser.add_argument("--peer", choices=["keras", "torch"], help=argparse.SUPPRESS)
 args = parser.parse_args()
@@ -154,7 +155,8 @@ def burn(side):
 
 
 def glowworm(side):
-    command = [args.glowworm, "bench", "--image-size", str(side), "--repeats", str(args.steps), "--steps-only", "--json"]
+    options = ["--task", "training", "--task", "inference", "--repeats", str(args.steps), "--steps-only", "--json"]
+    command = [args.glowworm, "bench", "--image-size", str(side), *options]
     plans = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["plans"]
     seconds = {plan["plan"]: plan["seconds"] for plan in plans}
     return seconds["training step"] * 1e3, seconds["inference"] * 1e3

@@ -75,8 +75,9 @@ pub fn each(gpu: &Gpu, plan: &Plan, repeats: u32) -> Result<Vec<f64>, CommandErr
 /// Lays a task's plan and measures it, with its kernels or without.
 pub fn time(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec, task: Task) -> Result<Timed, CommandError> {
     let (plan, images) = task.lay(gpu, spec, args.batch_size)?;
-    // The first runs compile shaders and touch memory.
-    median(gpu, &plan, 2)?;
+    for _ in 0..args.warmup {
+        median(gpu, &plan, 1)?;
+    }
     let seconds = median(gpu, &plan, args.repeats)?;
     let mut timed = Timed { name: task.name(), images, seconds, dispatches: Vec::new(), kernels: Vec::new() };
     if !args.steps_only {

@@ -1,5 +1,6 @@
 //! `glowworm bench`: how long a network's steps take on this adapter, and which kernels take it.
 
+mod host;
 mod measure;
 mod peak;
 mod tasks;
@@ -10,6 +11,7 @@ use serde_json::json;
 use super::{CommandError, DeviceArgs};
 use crate::gpu::Gpu;
 use crate::model::Architecture;
+use host::Host;
 use measure::{Kernel, Timed, time};
 use peak::{Bound, Peak};
 
@@ -33,6 +35,12 @@ pub struct BenchArgs {
     /// Times that each figure is measured; the median counts
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
     repeats: u32,
+    /// Runs before those, unmeasured: they compile shaders and touch memory
+    #[arg(long, default_value_t = 2)]
+    warmup: u32,
+    /// Measure only this; may be given several times
+    #[arg(long = "task", value_name = "TASK", value_enum)]
+    tasks: Vec<Task>,
     /// Measure whole steps only, neither kernels nor the roof
     #[arg(long)]
     steps_only: bool,
@@ -52,16 +60,22 @@ pub fn run(args: &BenchArgs) -> Result<(), CommandError> {
     let architecture = Architecture::open(&args.model)?;
     let spec = architecture.network(args.image_size, args.image_size, args.classes)?;
     let peak = if args.steps_only { None } else { Some(Peak::measure(&gpu, args.repeats)?) };
-    let all = Task::ALL.into_iter().map(|task| time(args, &gpu, &spec, task)).collect::<Result<Vec<_>, _>>()?;
+    let tasks = if args.tasks.is_empty() { &Task::ALL[..] } else { &args.tasks };
+    let all = tasks.iter().map(|&task| time(args, &gpu, &spec, task)).collect::<Result<Vec<_>, _>>()?;
+    let trains = tasks.contains(&Task::TrainingStep);
+    let host = if trains && !args.steps_only { Host::measure(args, &gpu, &spec)? } else { None };
     if args.json {
-        print_json(args, &gpu, &architecture.name, peak, &all);
+        print_json(args, &gpu, &architecture.name, (peak, host), &all);
     } else {
         print_tables(args, &gpu, &architecture.name, peak, &all);
+        if let Some(host) = host {
+            println!("{host}");
+        }
     }
     Ok(())
 }
 
-fn print_json(args: &BenchArgs, gpu: &Gpu, model: &str, peak: Option<Peak>, all: &[Timed]) {
+fn print_json(args: &BenchArgs, gpu: &Gpu, model: &str, (peak, host): (Option<Peak>, Option<Host>), all: &[Timed]) {
     let kernel = |k: &Kernel| {
         let (share, bound) = peak.map(|peak| peak.share(k.work, k.seconds)).unzip();
         json!({ "kernel": k.label, "seconds": k.seconds, "multiply_adds": k.work.multiply_adds, "bytes": k.work.bytes,
@@ -75,7 +89,8 @@ fn print_json(args: &BenchArgs, gpu: &Gpu, model: &str, peak: Option<Peak>, all:
     let adapter = gpu.summary();
     let about = json!({ "adapter": adapter.name, "driver": adapter.driver, "version": env!("CARGO_PKG_VERSION"),
         "model": model, "image_size": args.image_size, "classes": args.classes, "repeats": args.repeats, "roof": roof,
-        "plans": all.iter().map(plan).collect::<Vec<_>>() });
+        "plans": all.iter().map(plan).collect::<Vec<_>>(),
+        "host": host.map(|host| json!({ "seconds": host.seconds, "step_seconds": host.whole })) });
     println!("{about:#}");
 }
 

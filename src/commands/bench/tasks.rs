@@ -8,9 +8,10 @@ use crate::model::{Initial, Network, NetworkSpec, Purpose, StepSettings, Target,
 use crate::training::OptimizerSettings;
 
 /// What a network is run for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Task {
     /// A step of training with Adam, augmentation and all.
+    #[value(name = "training")]
     TrainingStep,
     /// The classes of a batch.
     Inference,
@@ -75,6 +76,6 @@ fn explanation(gpu: &Gpu, spec: &NetworkSpec, weights: &Initial, batch: u32) -> 
 }
 
 /// Bytes that look like noise, the same every time.
-fn noise(count: u64) -> Vec<u8> {
+pub(super) fn noise(count: u64) -> Vec<u8> {
     (0..count).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
