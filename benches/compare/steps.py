@@ -4,7 +4,7 @@
 # ///
 """Training steps and inference batches of the reference network: glowworm beside Keras, PyTorch and burn on one machine.
 
-    uv run benches/compare/steps.py GLOWWORM [--image-size 64 256] [--rounds 5] [--burn PROGRAM]
+    uv run benches/compare/steps.py GLOWWORM [--image-size 64 256] [--rounds 5] [--burn PROGRAM...]
 
 GLOWWORM is the program. In every round each has its turn; a figure is the median over the rounds of each one's
 own medians, a ratio the median of the rounds' ratios, since machines drift. Random pictures, batch 32, 3 classes, f32;
@@ -12,7 +12,8 @@ flips and rotations are part of the step (not of PyTorch's and burn's), decoding
 a process of their own (both bring an LLVM, and two do not get on), which waits while others have their turn;
 `--python-keras` and `--python-torch` name other interpreters for them. Which is not installed is left out. PyTorch
 runs on the GPU if it finds one: then with TF32 off and on, and with CUDA graphs. burn's turn is a PROGRAM that is given
-the image size and prints a JSON line of {"training step": ms, "inference": ms}, as burn/ here does. Prints Markdown.
+the image size and the number of steps, and prints a JSON line of {"training step": ms, "inference": ms}, as burn/ here
+does; several may differ in their backends, and are called by their files' names. Prints Markdown.
 """
 import argparse, json, os, statistics, subprocess, sys, time
 
@@ -21,7 +22,7 @@ from networks import CLASSES, keras_network, torch_network
 parser = argparse.ArgumentParser()
 parser.add_argument("glowworm"), parser.add_argument("--image-size", type=int, nargs="+", default=[64, 256])
 parser.add_argument("--rounds", type=int, default=5), parser.add_argument("--steps", type=int, default=9)
-parser.add_argument("--burn", metavar="PROGRAM")
+parser.add_argument("--burn", metavar="PROGRAM", nargs="+", default=[])
 parser.add_argument("--python-keras", default=sys.executable), parser.add_argument("--python-torch", default=sys.executable)
 parser.add_argument("--peer", choices=["keras", "torch"], help=argparse.SUPPRESS)
 args = parser.parse_args()
@@ -149,9 +150,10 @@ class Peer:
         self.process.wait()
 
 
-def burn(side):
-    figures = json.loads(subprocess.run([args.burn, str(side)], check=True, capture_output=True).stdout)
-    return {"burn": (figures["training step"], figures["inference"])}
+def burn(program, side):
+    command = [program, str(side), str(args.steps)]
+    figures = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return {os.path.basename(program): (figures["training step"], figures["inference"])}
 
 
 def glowworm(side):
@@ -165,7 +167,8 @@ def glowworm(side):
 def compare(side):
     """Prints the lines of an image size."""
     peers = [Peer("keras", args.python_keras, side), Peer("torch", args.python_torch, side)]
-    turns = [peer.turn for peer in peers if not peer.is_missing] + ([lambda: burn(side)] if args.burn else [])
+    turns = [peer.turn for peer in peers if not peer.is_missing]
+    turns += [lambda program=program: burn(program, side) for program in args.burn]
     rounds = []
     for _ in range(args.rounds):
         ours, theirs = glowworm(side), {}
