@@ -43,6 +43,7 @@ else
     echo "steps.md: left out, since $python has no torch (PYTHON= names another)"
 fi
 
+[ -s "$folder/errors.txt" ] || rm -f "$folder/errors.txt"
 echo "The results lie in $folder"
 if [ ${#failed[@]} -gt 0 ]; then
     echo "These failed, and errors.txt or they themselves say why: ${failed[*]}" >&2

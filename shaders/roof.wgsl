@@ -13,11 +13,11 @@ struct Roof {
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
-// One step of sixteen chains: enough to hide how long an addition takes, few enough for 32 registers.
+// One step of sixteen chains: enough to hide how long an addition takes, few enough for 32 registers. It is written as the
+// other kernels write their sums, not with fma, so that what a driver makes of those is what it makes of this.
 fn one(v: mat4x4<f32>) -> mat4x4<f32> {
-    let a = vec4(roof.factor);
     let b = vec4(roof.term);
-    return mat4x4(fma(v[0], a, b), fma(v[1], a, b), fma(v[2], a, b), fma(v[3], a, b));
+    return v * roof.factor + mat4x4(b, b, b, b);
 }
 
 fn four(v: mat4x4<f32>) -> mat4x4<f32> {

@@ -75,7 +75,7 @@ fn a_copy_is_a_copy() {
 #[test]
 fn a_broken_kernel_is_caught() {
     for gpu in bodies() {
-        let broken = gpu.with_edit("fma(v[2], a, b)", "fma(v[2], a, a)");
+        let broken = gpu.with_edit("mat4x4(b, b, b, b)", "mat4x4(b, b, b + b, b)");
         assert_caught("roof", std::panic::AssertUnwindSafe(|| check(&broken, 20, 2)));
     }
 }
