@@ -5,6 +5,7 @@
 @group(0) @binding(4) var y: texture_storage_2d<rgba32float, write>;
 @group(0) @binding(7) var d_y: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(8) var d_x: texture_storage_2d<rgba32float, write>;
+@group(0) @binding(15) var weight_quads: texture_storage_2d<rgba32float, read>;   // `weights`, as the direct kernels read them
 
 // Where quad i of a texture lies.
 fn texel(i: u32) -> vec2<u32> {
@@ -12,6 +13,9 @@ fn texel(i: u32) -> vec2<u32> {
 }
 fn x_at(i: u32) -> vec4<f32> {
     return textureLoad(x, texel(i));
+}
+fn weights_at(i: u32) -> vec4<f32> {
+    return textureLoad(weight_quads, texel(i));
 }
 fn set_y(i: u32, value: vec4<f32>) {
     textureStore(y, texel(i), value);
@@ -21,6 +25,12 @@ fn d_y_at(i: u32) -> vec4<f32> {
 }
 fn set_d_x(i: u32, value: vec4<f32>) {
     textureStore(d_x, texel(i), value);
+}
+
+fn store(value: vec4<f32>, plane: u32, row: u32, column: u32) {
+    if row < conv.height && column < conv.width {
+        set_d_x((plane * conv.height + row) * conv.width + column, value);
+    }
 }
 
 // Upper and lower row of dz in four windows: the six columns from the right half of the first to the left of the last.

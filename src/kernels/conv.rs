@@ -19,6 +19,10 @@ const LANES: Source = Source {
     name: "conv/lanes/direct.wgsl",
     parts: &[SHARED, LANE_BODY, LANE_VECTORS, include_str!("../../shaders/conv/lanes/direct.wgsl")],
 };
+const NARROW: Source = Source {
+    name: "conv/lanes/narrow.wgsl",
+    parts: &[SHARED, LANE_BODY, LANE_VECTORS, include_str!("../../shaders/conv/lanes/narrow.wgsl")],
+};
 
 uniform_struct! {
     /// The shapes of one layer.
@@ -52,6 +56,14 @@ fn source(gpu: &Gpu) -> Source {
     match gpu.body() {
         Body::Tiles => TILES,
         Body::Lanes => LANES,
+    }
+}
+
+/// What the direct kernels of this body call the weights.
+fn weights_name(gpu: &Gpu) -> &'static str {
+    match gpu.body() {
+        Body::Tiles => "weights",
+        Body::Lanes => "weight_quads",
     }
 }
 
@@ -134,7 +146,7 @@ impl Conv {
         u64::from(planes) * u64::from(self.height) * u64::from(self.width) * 9 * channels
     }
 
-    /// y and code from x.
+    /// y and code from x. The weights lie where this body reads quads fastest.
     ///
     /// # Errors
     /// [`GpuError::Shader`] if a buffer is too small for the shapes.
@@ -142,7 +154,7 @@ impl Conv {
         &self,
         gpu: &Gpu,
         x: &Quads,
-        weights: &Buffer,
+        weights: &Quads,
         bias: &Buffer,
         y: &Quads,
         code: &Buffer,
@@ -156,18 +168,24 @@ impl Conv {
         ];
         check_sizes("conv forward", &needs)?;
         let blocks = self.out_quads.div_ceil(4);
+        let mut source = source(gpu);
         let groups = match gpu.body() {
             Body::Tiles => [self.width.div_ceil(16), self.height.div_ceil(16), self.images * blocks],
+            Body::Lanes if self.in_quads == 1 => {
+                source = NARROW;
+                let squares = u64::from(self.height.div_ceil(4)) * u64::from(self.width.div_ceil(4));
+                linear_grid(u64::from(self.images) * squares, 8)
+            }
             Body::Lanes => {
                 let pairs = u64::from(self.height / 2) * u64::from((self.width / 2).div_ceil(2));
                 let [x, y, _] = linear_grid(u64::from(self.images) * pairs, 8);
                 [x, y, blocks]
             }
         };
-        let dispatch = gpu.kernel(source(gpu), "forward")?.bind(
+        let dispatch = gpu.kernel(source, "forward")?.bind(
             gpu,
             ("conv", self),
-            &[("x", x), ("weights", weights), ("bias", bias), ("y", y), ("code", code)],
+            &[("x", x), (weights_name(gpu), weights), ("bias", bias), ("y", y), ("code", code)],
             groups,
         )?;
         Ok(dispatch.with_multiply_adds(self.multiply_adds(self.images)))
@@ -182,7 +200,7 @@ impl Conv {
         gpu: &Gpu,
         d_y: &Quads,
         code: &Buffer,
-        weights: &Buffer,
+        weights: &Quads,
         d_x: &Quads,
     ) -> Result<Dispatch, GpuError> {
         let needs: [Needs; _] = [
@@ -193,11 +211,11 @@ impl Conv {
         ];
         check_sizes("conv backward_data", &needs)?;
         let blocks = self.in_quads.div_ceil(4);
-        let mut entry = "backward_data";
+        let mut source = source(gpu);
         let groups = match gpu.body() {
             Body::Tiles => [self.width.div_ceil(16), self.height.div_ceil(16), self.rows * blocks],
             Body::Lanes if self.in_quads == 1 => {
-                entry = "backward_data_narrow";
+                source = NARROW;
                 let squares = u64::from(self.height.div_ceil(4)) * u64::from(self.width.div_ceil(4));
                 let [x, y, _] = linear_grid(u64::from(self.rows) * squares, 8);
                 [x, y, self.in_quads]
@@ -208,10 +226,10 @@ impl Conv {
                 [x, y, blocks]
             }
         };
-        let dispatch = gpu.kernel(source(gpu), entry)?.bind(
+        let dispatch = gpu.kernel(source, "backward_data")?.bind(
             gpu,
             ("conv", self),
-            &[("d_y", d_y), ("won", code), ("weights", weights), ("d_x", d_x)],
+            &[("d_y", d_y), ("won", code), (weights_name(gpu), weights), ("d_x", d_x)],
             groups,
         )?;
         Ok(dispatch.with_multiply_adds(self.multiply_adds(self.rows)))

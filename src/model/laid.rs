@@ -55,7 +55,8 @@ impl Memory {
 /// What a kernel needs besides values.
 pub(super) enum Scratch {
     None,
-    /// Which pixel of a pool won; the transformed weights, if the convolution is done by Winograd's way.
+    /// Which pixel of a pool won; for the lane body, the weights as it reads them: transformed, if the convolution is done by
+    /// Winograd's way, or copied.
     Block {
         code: Buffer,
         filters: Option<Texture>,
@@ -244,7 +245,8 @@ fn wanted(shapes: &Shapes, gradients: Gradients) -> Vec<bool> {
 fn scratch(gpu: &Gpu, stage: &Stage) -> Result<Scratch, GpuError> {
     Ok(match stage {
         Stage::Block(conv) => {
-            let filters = Winograd::of(gpu, conv).map(|fast| gpu.texture("transformed weights", fast.filters_bytes()));
+            let bytes = Winograd::of(gpu, conv).map_or(conv.weights_bytes(), |fast| fast.filters_bytes());
+            let filters = (gpu.body() == Body::Lanes).then(|| gpu.texture("weights as they are read", bytes));
             Scratch::Block { code: gpu.buffer("pool codes", conv.code_bytes())?, filters: filters.transpose()? }
         }
         Stage::BatchNorm(norm) => Scratch::BatchNorm {

@@ -72,7 +72,11 @@ impl Network {
                     (Some(fast), Some(filters), Some(tiles)) => {
                         list.extend(fast.forward(gpu, x, [kernel, bias], (y, code), [filters, tiles])?);
                     }
-                    _ => list.push(conv.forward(gpu, x, kernel, bias, y, code)?),
+                    _ => {
+                        let (kernel, copy) = readable(gpu, kernel, filters.as_ref())?;
+                        list.extend(copy);
+                        list.push(conv.forward(gpu, x, &kernel, bias, y, code)?);
+                    }
                 }
                 list
             }
@@ -273,7 +277,10 @@ impl Network {
             (Some(fast), Some(filters), Some(tiles)) => {
                 fast.backward_data(gpu, d_y, [code, weights], d_x, [filters, tiles])?
             }
-            _ => vec![conv.backward_data(gpu, d_y, code, weights, d_x)?],
+            _ => {
+                let (weights, copy) = readable(gpu, weights, filters)?;
+                copy.into_iter().chain([conv.backward_data(gpu, d_y, code, &weights, d_x)?]).collect()
+            }
         })
     }
 
@@ -292,6 +299,13 @@ impl Network {
         }
         Ok(list)
     }
+}
+
+/// Weights where the kernels of this body read quads, and the copy that brings them there, if they lie elsewhere.
+fn readable(gpu: &Gpu, weights: &Buffer, copied: Option<&Texture>) -> Result<(Quads, Option<Dispatch>), ModelError> {
+    let quads = copied.map_or_else(|| Quads::Buffer(weights.clone()), |texture| Quads::Texture(texture.clone()));
+    let copy = pack(gpu, weights, &quads)?;
+    Ok((quads, copy))
 }
 
 fn norm_of<'a>(weights: &[&'a Buffer]) -> Result<Norm<'a>, ModelError> {

@@ -70,11 +70,13 @@ fn convolution(gpu: &Gpu) -> Result<Case, GpuError> {
     let weights: Vec<[f32; 4]> = (0..9 * 8).map(|i| [weight(i % 8), weight(i % 8), weight(i % 8), 0.0]).collect();
     let bias: Vec<f32> = (0..8).map(|o| o as f32).collect();
     let (input, output) = (gpu.quads("self-test", conv.x_bytes())?, gpu.quads("self-test", conv.y_bytes())?);
+    let weight_quads = gpu.quads("self-test", conv.weights_bytes())?;
     gpu.write_quads(&input, bytemuck::cast_slice(&x));
+    gpu.write_quads(&weight_quads, bytemuck::cast_slice(&weights));
     let dispatch = conv.forward(
         gpu,
         &input,
-        &gpu.buffer_with("self-test", &weights)?,
+        &weight_quads,
         &gpu.buffer_with("self-test", &bias)?,
         &output,
         &gpu.buffer("self-test", conv.code_bytes())?,

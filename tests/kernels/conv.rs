@@ -207,7 +207,7 @@ fn check_forward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     let shape = p.shape();
     let y_shape = p.y(p.images);
     let x = quads_input(gpu, &to_quads(&data.x, p.x(), 1));
-    let weights = input(gpu, &p.layout().pack(&f32s(&data.w)));
+    let weights = quads_input(gpu, &p.layout().pack(&f32s(&data.w)));
     let bias = input(gpu, &Layout::Bias { outputs: p.outputs as u32 }.pack(&f32s(&data.b)));
     let (y_len, code_len) = (quad_len(y_shape, p.border), quad_len(y_shape, 0) / 4);
     let (y, code) = (quads_output(gpu, y_len), output(gpu, code_len));
@@ -238,7 +238,7 @@ fn check_backward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     let shape = p.shape();
     let (_, codes) = pool(p, &convolve(p, &data.x, &data.w, &data.b));
     let code = words(gpu, &packed_codes(p, &codes));
-    let weights = input(gpu, &p.layout().pack(&f32s(&data.w)));
+    let weights = quads_input(gpu, &p.layout().pack(&f32s(&data.w)));
     let d_y = quads_input(gpu, &to_quads(&data.d_y, p.y(p.rows()), 0));
     let d_z = unpool(p, p.rows(), &data.d_y, &codes);
 
@@ -407,19 +407,24 @@ fn gradients_sum_more_windows_than_a_loop_may_turn() {
 
 #[test]
 fn broken_kernels_are_caught() {
-    let p = Problem { images: 1, height: 8, width: 8, inputs: 4, outputs: 8, border: 0, shared: 1 };
-    let data = Data::new(&p, &mut Random::new(4), true);
+    // A tap read in the wrong place, and weights that are not turned; of one quad of inputs, rows in the wrong place.
+    let tiles = [(4, ("local.x * 2u + tap % 3u;", "local.x * 2u + tap % 2u;"), ("2u - tap / 3u", "tap / 3u"))];
+    let lanes = [
+        (8, ("v.b, v.c, v.d, v.e, low + pitch", "v.b, v.c, v.d, v.d, low + pitch"), ("low + 6u", "low + 3u")),
+        (4, ("weigh(s[5], ", "weigh(s[4], "), ("narrow_row(z.r5, ", "narrow_row(z.r4, ")),
+    ];
     for gpu in bodies() {
-        // A tap read in the wrong place, and weights that are not turned.
-        let (forward, backward) = match gpu.body() {
-            Body::Tiles => (("local.x * 2u + tap % 3u;", "local.x * 2u + tap % 2u;"), ("2u - tap / 3u", "tap / 3u")),
-            Body::Lanes => {
-                (("v.b, v.c, v.d, v.e, low + pitch", "v.b, v.c, v.d, v.d, low + pitch"), ("low + 6u", "low + 3u"))
-            }
+        let edits = match gpu.body() {
+            Body::Tiles => &tiles[..],
+            Body::Lanes => &lanes[..],
         };
-        let broken = gpu.with_edit(forward.0, forward.1);
-        assert_caught("forward", std::panic::AssertUnwindSafe(|| check_forward(&broken, &p, &data, true)));
-        let broken = gpu.with_edit(backward.0, backward.1);
-        assert_caught("backward", std::panic::AssertUnwindSafe(|| check_backward(&broken, &p, &data, true)));
+        for &(inputs, forward, backward) in edits {
+            let p = Problem { images: 1, height: 8, width: 8, inputs, outputs: 8, border: 0, shared: 1 };
+            let data = Data::new(&p, &mut Random::new(4), true);
+            let broken = gpu.with_edit(forward.0, forward.1);
+            assert_caught("forward", std::panic::AssertUnwindSafe(|| check_forward(&broken, &p, &data, true)));
+            let broken = gpu.with_edit(backward.0, backward.1);
+            assert_caught("backward", std::panic::AssertUnwindSafe(|| check_backward(&broken, &p, &data, true)));
+        }
     }
 }

@@ -20,8 +20,8 @@ fn forward_tap(
     p: Pixels, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>,
     e: vec4<f32>, f: vec4<f32>, g: vec4<f32>, h: vec4<f32>, low: u32, high: u32,
 ) -> Pixels {
-    let w0 = weights[low];
-    let w1 = weights[high];
+    let w0 = weights_at(low);
+    let w1 = weights_at(high);
     var s = p;
     let m0 = four(w0);
     s.a[0] += a * m0; s.b[0] += b * m0; s.c[0] += c * m0; s.d[0] += d * m0;
@@ -97,8 +97,8 @@ fn backward_tap(
     p: Pixels, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>,
     e: vec4<f32>, f: vec4<f32>, g: vec4<f32>, h: vec4<f32>, low: u32, high: u32,
 ) -> Pixels {
-    let w0 = weights[low];
-    let w1 = weights[high];
+    let w0 = weights_at(low);
+    let w1 = weights_at(high);
     var s = p;
     let m0 = four(w0);
     s.a[0] += m0 * a; s.b[0] += m0 * b; s.c[0] += m0 * c; s.d[0] += m0 * d;
@@ -120,12 +120,6 @@ fn backward_row(p: Pixels, u: Six, v: Six, low: u32, high: u32, pitch: u32) -> P
     var s = backward_tap(p, u.a, u.b, u.c, u.d, v.a, v.b, v.c, v.d, low + 2u * pitch, high + 2u * pitch);
     s = backward_tap(s, u.b, u.c, u.d, u.e, v.b, v.c, v.d, v.e, low + pitch, high + pitch);
     return backward_tap(s, u.c, u.d, u.e, u.f, v.c, v.d, v.e, v.f, low, high);
-}
-
-fn store(value: vec4<f32>, plane: u32, row: u32, column: u32) {
-    if row < conv.height && column < conv.width {
-        set_d_x((plane * conv.height + row) * conv.width + column, value);
-    }
 }
 
 // Grid: (pairs of 2x2 windows of d_x, of all rows / 8, over x and y; in_quads/4), rounded up; odd sides count half windows too.
@@ -188,85 +182,6 @@ fn backward_data(
         store(pick(s.g, i), plane, top + 1u, left + 2u);
         store(pick(s.h, i), plane, top + 1u, left + 3u);
     }
-}
-
-// One quad of d_x at four neighbouring pixels (columns) from one row of dz; w2 to w0: a row of taps turned around.
-fn narrow_row(u: Six, w0: mat4x4<f32>, w1: mat4x4<f32>, w2: mat4x4<f32>) -> mat4x4<f32> {
-    return w2 * mat4x4(u.a, u.b, u.c, u.d) + w1 * mat4x4(u.b, u.c, u.d, u.e) + w0 * mat4x4(u.c, u.d, u.e, u.f);
-}
-
-fn store_four(value: mat4x4<f32>, plane: u32, row: u32, column: u32) {
-    store(value[0], plane, row, column);
-    store(value[1], plane, row, column + 1u);
-    store(value[2], plane, row, column + 2u);
-    store(value[3], plane, row, column + 3u);
-}
-
-// backward_data where the input has a single quad, as colours have: a lane owns 4x4 pixels of it.
-// Grid: (blocks of 4x4 pixels of d_x, of all rows / 8, over x and y; in_quads), rounded up.
-@compute @workgroup_size(8)
-fn backward_data_narrow(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let lane = local.x & 7u;
-    let index = id.x + id.y * groups.x * 8u;
-    let rows = (conv.height + 3u) / 4u;
-    let columns = (conv.width + 3u) / 4u;
-    let gradient = min(index / (rows * columns), conv.rows - 1u);
-    let row = i32(index / columns % rows) * 2;
-    let column = i32(index % columns) * 2;
-    let outputs = conv.out_quads * 4u;
-    // Lanes 0 to 3 hold four output channels of one tap, lanes 4 to 7 those of the next.
-    var low = id.z * 9u * outputs + (lane & 3u);
-    let next = select(0u, outputs, lane >= 4u);
-    var r0 = mat4x4<f32>();
-    var r1 = mat4x4<f32>();
-    var r2 = mat4x4<f32>();
-    var r3 = mat4x4<f32>();
-    var at = planes(gradient);
-    for (var q = 0u; q < conv.out_quads; q++) {
-        let z = six_rows(at, row, column);
-        let taps01 = weights[low + next];
-        let taps23 = weights[low + 2u * outputs + next];
-        let taps45 = weights[low + 4u * outputs + next];
-        let taps67 = weights[low + 6u * outputs + next];
-        let tap8 = weights[low + 8u * outputs];
-        let w0 = four(taps01);
-        let w1 = next_four(taps01);
-        let w2 = four(taps23);
-        r0 += narrow_row(z.r2, w0, w1, w2);
-        r1 += narrow_row(z.r3, w0, w1, w2);
-        r2 += narrow_row(z.r4, w0, w1, w2);
-        r3 += narrow_row(z.r5, w0, w1, w2);
-        let w3 = next_four(taps23);
-        let w4 = four(taps45);
-        let w5 = next_four(taps45);
-        r0 += narrow_row(z.r1, w3, w4, w5);
-        r1 += narrow_row(z.r2, w3, w4, w5);
-        r2 += narrow_row(z.r3, w3, w4, w5);
-        r3 += narrow_row(z.r4, w3, w4, w5);
-        let w6 = four(taps67);
-        let w7 = next_four(taps67);
-        let w8 = four(tap8);
-        r0 += narrow_row(z.r0, w6, w7, w8);
-        r1 += narrow_row(z.r1, w6, w7, w8);
-        r2 += narrow_row(z.r2, w6, w7, w8);
-        r3 += narrow_row(z.r3, w6, w7, w8);
-        low += 4u;
-        at = next_plane(at);
-    }
-    if index / (rows * columns) >= conv.rows {
-        return;
-    }
-    let plane = gradient * conv.in_quads + id.z;
-    let top = u32(row) * 2u;
-    let left = u32(column) * 2u;
-    store_four(r0, plane, top, left);
-    store_four(r1, plane, top + 1u, left);
-    store_four(r2, plane, top + 2u, left);
-    store_four(r3, plane, top + 3u, left);
 }
 
 // The lanes load the upper and the lower rows; those in the middle are the others' halves.
