@@ -115,6 +115,11 @@ fn transform(s: Six) -> Six {
     );
 }
 
+// Picked, as sums are: a store is some 2 KiB of code on these adapters.
+fn one_of(s: Six, k: u32) -> vec4<f32> {
+    return select(select(select(s.a, s.b, k == 1u), select(s.c, s.d, k == 3u), k >= 2u), select(s.e, s.f, k == 5u), k >= 4u);
+}
+
 fn store_row(s: Six, at: u32, step: u32) {
     textureStore(v, texel(at), s.a);
     textureStore(v, texel(at + step), s.b);
@@ -142,12 +147,10 @@ fn store_columns(ca: Six, cb: Six, cc: Six, cd: Six, ce: Six, cf: Six, quads: u3
     }
     let at = (tile / 32u * 36u * quads + quad) * 32u + tile % 32u;
     let step = quads * 32u;
-    store_row(Six(ca.a, cb.a, cc.a, cd.a, ce.a, cf.a), at, step);
-    store_row(Six(ca.b, cb.b, cc.b, cd.b, ce.b, cf.b), at + 6u * step, step);
-    store_row(Six(ca.c, cb.c, cc.c, cd.c, ce.c, cf.c), at + 12u * step, step);
-    store_row(Six(ca.d, cb.d, cc.d, cd.d, ce.d, cf.d), at + 18u * step, step);
-    store_row(Six(ca.e, cb.e, cc.e, cd.e, ce.e, cf.e), at + 24u * step, step);
-    store_row(Six(ca.f, cb.f, cc.f, cd.f, ce.f, cf.f), at + 30u * step, step);
+    for (var r = 0u; r < 6u; r++) {
+        let row = Six(one_of(ca, r), one_of(cb, r), one_of(cc, r), one_of(cd, r), one_of(ce, r), one_of(cf, r));
+        store_row(row, at + r * 6u * step, step);
+    }
 }
 
 // A matrix holds 16 channels of one pixel. Four pixels of a row, four rows of a tile.
@@ -173,6 +176,19 @@ fn pick_row(r: Row, quad: u32) -> mat4x4<f32> {
     return mat4x4(pick(r.p0, quad), pick(r.p1, quad), pick(r.p2, quad), pick(r.p3, quad));
 }
 struct Four { a: Tile, b: Tile, c: Tile, d: Tile }
+
+fn choose_row(a: Row, b: Row, second: bool) -> Row {
+    return Row(choose(a.p0, b.p0, second), choose(a.p1, b.p1, second), choose(a.p2, b.p2, second), choose(a.p3, b.p3, second));
+}
+fn choose_tile(a: Tile, b: Tile, second: bool) -> Tile {
+    return Tile(
+        choose_row(a.r0, b.r0, second), choose_row(a.r1, b.r1, second),
+        choose_row(a.r2, b.r2, second), choose_row(a.r3, b.r3, second),
+    );
+}
+fn pick_tile(f: Four, k: u32) -> Tile {
+    return choose_tile(choose_tile(f.a, f.b, k == 1u), choose_tile(f.c, f.d, k == 3u), k >= 2u);
+}
 
 // The sums over all quads for four tiles of a group, 8 apart, of a block of 16 channels.
 fn product(group: u32, lane: u32, block: u32, quads: u32) -> Four {

@@ -64,10 +64,9 @@ fn transform_gradient(
 }
 
 fn finish(sums: Four, tile: u32, first: u32, quads: u32, offsets: mat4x4<f32>) {
-    finish_pixels(sums.a, tile, first, quads, offsets);
-    finish_pixels(sums.b, tile + 8u, first, quads, offsets);
-    finish_pixels(sums.c, tile + 16u, first, quads, offsets);
-    finish_pixels(sums.d, tile + 24u, first, quads, offsets);
+    for (var k = 0u; k < 4u; k++) {
+        finish_pixels(pick_tile(sums, k), tile + 8u * k, first, quads, offsets);
+    }
 }
 
 // A lane owns four tiles of 16 output channels. Grid: (out_quads/4; tiles/32 over y and z), rounded up.

@@ -82,10 +82,9 @@ fn forward(
     let tiles = group.y + group.z * groups.y;
     let tile = tiles * 32u + lane;
     let sums = product(tiles, lane, group.x, conv.in_quads);
-    finish_forward(sums.a, tile, group.x * 4u);
-    finish_forward(sums.b, tile + 8u, group.x * 4u);
-    finish_forward(sums.c, tile + 16u, group.x * 4u);
-    finish_forward(sums.d, tile + 24u, group.x * 4u);
+    for (var k = 0u; k < 4u; k++) {
+        finish_forward(pick_tile(sums, k), tile + 8u * k, group.x * 4u);
+    }
 }
 
 fn put_pixel(i: u32, value: vec4<f32>) {
@@ -103,8 +102,7 @@ fn backward_data(
     let tiles = group.y + group.z * groups.y;
     let tile = tiles * 32u + lane;
     let sums = product(tiles, lane, group.x, conv.out_quads);
-    finish_pixels(sums.a, tile, group.x * 4u, conv.in_quads, mat4x4<f32>());
-    finish_pixels(sums.b, tile + 8u, group.x * 4u, conv.in_quads, mat4x4<f32>());
-    finish_pixels(sums.c, tile + 16u, group.x * 4u, conv.in_quads, mat4x4<f32>());
-    finish_pixels(sums.d, tile + 24u, group.x * 4u, conv.in_quads, mat4x4<f32>());
+    for (var k = 0u; k < 4u; k++) {
+        finish_pixels(pick_tile(sums, k), tile + 8u * k, group.x * 4u, conv.in_quads, mat4x4<f32>());
+    }
 }
