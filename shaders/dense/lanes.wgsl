@@ -84,27 +84,32 @@ fn put_gradient(m: mat4x4<f32>, row: u32, quad: u32) {
     }
 }
 
-// A lane owns one quad of inputs. Grid: (in_quads/8, rows/32), rounded up.
+// A lane owns one quad of inputs. Grid: (in_quads/8 over x and z; rows/32), rounded up.
 @compute @workgroup_size(8)
-fn backward_data(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+fn backward_data(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
     let lane = local.x & 7u;
     let first = id.y * 32u;
+    let quad = id.x + id.z * groups.x * 8u;
     let pitch = dense.out_quads;
-    let at = min(id.x, dense.in_quads - 1u) * 4u * pitch;
+    let at = min(quad, dense.in_quads - 1u) * 4u * pitch;
     let rows = starts(first, lane, pitch);
     var s = Rows();
     for (var n = 0u; n < dense.out_quads; n++) {
         let w = transpose(mat4x4(weights[at + n], weights[at + pitch + n], weights[at + 2u * pitch + n], weights[at + 3u * pitch + n]));
         s = add(s, w, d_y[rows.a + n], d_y[rows.b + n], d_y[rows.c + n], d_y[rows.d + n]);
     }
-    put_gradient(s.a, first, id.x);
-    put_gradient(s.b, first + 4u, id.x);
-    put_gradient(s.c, first + 8u, id.x);
-    put_gradient(s.d, first + 12u, id.x);
-    put_gradient(s.e, first + 16u, id.x);
-    put_gradient(s.f, first + 20u, id.x);
-    put_gradient(s.g, first + 24u, id.x);
-    put_gradient(s.h, first + 28u, id.x);
+    put_gradient(s.a, first, quad);
+    put_gradient(s.b, first + 4u, quad);
+    put_gradient(s.c, first + 8u, quad);
+    put_gradient(s.d, first + 12u, quad);
+    put_gradient(s.e, first + 16u, quad);
+    put_gradient(s.f, first + 20u, quad);
+    put_gradient(s.g, first + 24u, quad);
+    put_gradient(s.h, first + 28u, quad);
 }
 
 // The rows past the end count for nothing.
@@ -130,19 +135,24 @@ fn put_weights(m: mat4x4<f32>, quad: u32, out: u32, is_first: bool) {
 }
 
 // A lane owns one quad of outputs, and keeps its gradients of 32 rows; the invocation goes through 16 quads of inputs with them.
-// Grid: (out_quads/8, in_quads/16), rounded up.
+// Grid: (out_quads/8; in_quads/16 over y and z), rounded up.
 @compute @workgroup_size(8)
-fn backward_weights(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+fn backward_weights(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
     let lane = local.x & 7u;
     let out = min(id.x, dense.out_quads - 1u);
-    let end = min(id.y * 16u + 16u, dense.in_quads);
+    let begin = (id.y + id.z * groups.y) * 16u;
+    let end = min(begin + 16u, dense.in_quads);
     for (var m = 0u; m < dense.rows; m += 32u) {
         let g = Rows(
             gradient_rows(m, out), gradient_rows(m + 4u, out), gradient_rows(m + 8u, out), gradient_rows(m + 12u, out),
             gradient_rows(m + 16u, out), gradient_rows(m + 20u, out), gradient_rows(m + 24u, out), gradient_rows(m + 28u, out),
         );
         let rows = starts(m, lane, dense.pitch);
-        for (var quad = id.y * 16u; quad < end; quad++) {
+        for (var quad = begin; quad < end; quad++) {
             let x0 = x[rows.a + quad];
             let x1 = x[rows.b + quad];
             let x2 = x[rows.c + quad];

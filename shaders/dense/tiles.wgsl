@@ -50,13 +50,15 @@ fn forward(
     }
 }
 
-// Grid: (in_quads/8, rows/32), rounded up.
+// Grid: (in_quads/8 over x and z; rows/32), rounded up.
 @compute @workgroup_size(8, 8)
 fn backward_data(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
+    @builtin(num_workgroups) groups: vec3<u32>,
 ) {
+    let block = group.x + group.z * groups.x;
     var sum = mat4x4<f32>();   // a column for each of 4 rows of d_x
     for (var n = 0u; n < dense.out_quads; n += 8u) {
         workgroupBarrier();
@@ -67,7 +69,7 @@ fn backward_data(
             if row < dense.rows && out < dense.out_quads {
                 left[i] = d_y[row * dense.out_quads + out];
             }
-            let input = group.x * 32u + i / 8u;
+            let input = block * 32u + i / 8u;
             right[i] = vec4(0.0);
             if input < dense.in_quads * 4u && out < dense.out_quads {
                 right[i] = weights[input * dense.out_quads + out];
@@ -78,7 +80,7 @@ fn backward_data(
             sum += transpose(four(local.x * 32u + q)) * rows_of_left(local.y * 32u + q);
         }
     }
-    let quad = group.x * 8u + local.x;
+    let quad = block * 8u + local.x;
     for (var r = 0u; r < 4u; r++) {
         let row = group.y * 32u + local.y * 4u + r;
         if row < dense.rows && quad < dense.in_quads {
@@ -87,19 +89,21 @@ fn backward_data(
     }
 }
 
-// Grid: (out_quads/8, in_quads/8), rounded up.
+// Grid: (out_quads/8; in_quads/8 over y and z), rounded up.
 @compute @workgroup_size(8, 8)
 fn backward_weights(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
+    @builtin(num_workgroups) groups: vec3<u32>,
 ) {
+    let block = group.y + group.z * groups.y;
     var sum = mat4x4<f32>();   // a column for each of 4 inputs
     for (var m = 0u; m < dense.rows; m += 32u) {
         workgroupBarrier();
         for (var i = index; i < 256u; i += 64u) {
             let row = m + i / 8u;
-            let quad = group.y * 8u + i % 8u;
+            let quad = block * 8u + i % 8u;
             left[i] = vec4(0.0);
             if row < dense.rows && quad < dense.in_quads {
                 left[i] = x[row * dense.pitch + quad];
@@ -117,7 +121,7 @@ fn backward_weights(
     }
     let out = group.x * 8u + local.x;
     for (var j = 0u; j < 4u; j++) {
-        let input = (group.y * 8u + local.y) * 4u + j;
+        let input = (block * 8u + local.y) * 4u + j;
         if input < dense.in_quads * 4u && out < dense.out_quads {
             d_weights[input * dense.out_quads + out] = sum[j];
         }

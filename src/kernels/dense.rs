@@ -137,11 +137,12 @@ impl Dense {
         let needs =
             [("d_y", d_y, self.y_bytes()), ("weights", weights, self.weights_bytes()), ("d_x", d_x, self.x_bytes())];
         check_sizes("dense backward_data", &needs)?;
+        let [x, z, _] = linear_grid(u64::from(self.in_quads), 8);
         let dispatch = gpu.kernel(source(gpu), "backward_data")?.bind(
             gpu,
             ("dense", self),
             &[("d_y", d_y), ("weights", weights), ("d_x", d_x)],
-            [self.in_quads.div_ceil(8), self.rows.div_ceil(32), 1],
+            [x, self.rows.div_ceil(32), z],
         )?;
         Ok(dispatch.with_multiply_adds(self.multiply_adds()))
     }
@@ -165,15 +166,16 @@ impl Dense {
             ("d_bias", d_bias, self.bias_bytes()),
         ];
         check_sizes("dense backward_weights", &needs)?;
-        let inputs = match gpu.body() {
-            Body::Tiles => self.in_quads.div_ceil(8),
-            Body::Lanes => self.in_quads.div_ceil(16),
+        let quads = match gpu.body() {
+            Body::Tiles => 8,
+            Body::Lanes => 16,
         };
+        let [y, z, _] = linear_grid(u64::from(self.in_quads), quads);
         let weights = gpu.kernel(source(gpu), "backward_weights")?.bind(
             gpu,
             ("dense", self),
             &[("x", x), ("d_y", d_y), ("d_weights", d_weights)],
-            [self.out_quads.div_ceil(8), inputs, 1],
+            [self.out_quads.div_ceil(8), y, z],
         )?;
         let bias = gpu.kernel(source(gpu), "backward_bias")?.bind(
             gpu,

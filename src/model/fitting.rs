@@ -27,9 +27,10 @@ pub fn network_for_training(
     seed: u64,
 ) -> Result<Network, ModelError> {
     let weights = Initial::new(spec, seed);
+    let whole = |batch: u32| Network::stepping_in_slabs(gpu, spec, batch, purpose, &weights);
     let lay = |part: u32| match part < batch {
         true => Network::new(gpu, spec, part, purpose, &weights)?.accumulating(),
-        false => Network::stepping_in_slabs(gpu, spec, part, purpose, &weights),
+        false => whole(part),
     };
     let found = match part {
         Part::Exactly(part) => lay(part),
@@ -47,7 +48,7 @@ pub fn network_for_training(
         }
         ModelError::Gpu(GpuError::OutOfMemory { label, adapter, .. }) => {
             let part = if let Part::Exactly(part) = part { part } else { 1 };
-            let advice = match largest(gpu, part / 2, lay) {
+            let advice = match largest(gpu, part / 2, whole) {
                 Ok((fits, _)) if part > 1 => {
                     format!(
                         "--batch-size {fits} fits; --fit keeps the batch and works on it in parts; or free its memory"

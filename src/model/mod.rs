@@ -37,7 +37,7 @@ pub use numbers::{Initial, Numbers, check};
 pub use self_test::{CASES, check_cases, self_test};
 pub use shapes::{Shapes, fit, fitting_points};
 pub use spec::{Layer, NetworkSpec, ParameterSpec, Start};
-pub use tensor_file::{Entry, Part as FilePart, TensorFile, Tensors};
+pub use tensor_file::{Entry, Part as FilePart, TensorFile, Tensors, Untaken};
 
 pub use crate::kernels::plain_conv::Padding;
 pub use weights::{Tensor, Weights};

@@ -81,7 +81,7 @@ impl ModelFile {
     pub fn open(path: &Path) -> Result<ModelFile, ModelError> {
         let fail = |reason: String| ModelError::File { path: path.to_owned(), reason };
         let file = open_at_most(path, MOST_BYTES).map_err(|e| fail(format!("it could not be read: {e}")))?;
-        let file = TensorFile::new(file, path).and_then(ModelFile::of);
+        let file = TensorFile::new(file, path).map_err(|e| e.to_string()).and_then(ModelFile::of);
         file.map_err(|e| fail(format!("it is not a model that glowworm wrote: {e}")))
     }
 
@@ -90,7 +90,7 @@ impl ModelFile {
     /// # Errors
     /// What is wrong with them.
     pub fn of_bytes(bytes: &[u8]) -> Result<ModelFile, String> {
-        ModelFile::of(TensorFile::of_bytes(bytes)?)
+        ModelFile::of(TensorFile::of_bytes(bytes).map_err(|e| e.to_string())?)
     }
 
     /// Class names that could not be those of folders are refused, whatever wrote them.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Cursor, Error, Read, Seek, SeekFrom, Write};
+use std::io::{Cursor, Error, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
@@ -21,6 +21,32 @@ const MOST_OF_HEADER: u64 = 100_000_000;
 /// Bytes that are read at once where all are read.
 const CHUNK: usize = 1 << 20;
 
+/// Why a file was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Untaken {
+    /// It could not be read now; it may be whole.
+    #[error("it cannot be read: {0}")]
+    Unread(Error),
+    /// It is torn, changed or foreign.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+impl From<Error> for Untaken {
+    fn from(error: Error) -> Untaken {
+        match error.kind() {
+            ErrorKind::UnexpectedEof => Untaken::Damaged("it ends before its tensors do".to_owned()),
+            _ => Untaken::Unread(error),
+        }
+    }
+}
+
+impl From<&str> for Untaken {
+    fn from(reason: &str) -> Untaken {
+        Untaken::Damaged(reason.to_owned())
+    }
+}
+
 trait Source: Read + Seek {}
 impl<S: Read + Seek> Source for S {}
 
@@ -37,8 +63,8 @@ impl TensorFile {
     /// Takes an open file; `path` is for messages.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn new(file: File, path: &Path) -> Result<TensorFile, String> {
+    /// [`Untaken`].
+    pub fn new(file: File, path: &Path) -> Result<TensorFile, Untaken> {
         TensorFile::of(Box::new(file), path)
     }
 
@@ -46,27 +72,28 @@ impl TensorFile {
     ///
     /// # Errors
     /// As [`TensorFile::new`].
-    pub fn of_bytes(bytes: &[u8]) -> Result<TensorFile, String> {
+    pub fn of_bytes(bytes: &[u8]) -> Result<TensorFile, Untaken> {
         TensorFile::of(Box::new(Cursor::new(bytes.to_vec())), Path::new("the file"))
     }
 
-    fn of(mut source: Box<dyn Source>, path: &Path) -> Result<TensorFile, String> {
-        let unread = |e: Error| format!("it cannot be read: {e}");
-        let size = source.seek(SeekFrom::End(0)).and_then(|size| source.rewind().map(|()| size)).map_err(unread)?;
+    fn of(mut source: Box<dyn Source>, path: &Path) -> Result<TensorFile, Untaken> {
+        let size = source.seek(SeekFrom::End(0))?;
+        source.rewind()?;
         let rest = size.checked_sub(LENGTH).ok_or("it is too short for a header")?;
         let mut length = [0; LENGTH as usize];
-        source.read_exact(&mut length).map_err(unread)?;
+        source.read_exact(&mut length)?;
         let length = u64::from_le_bytes(length);
         if length > MOST_OF_HEADER.min(rest) {
-            return Err(format!("it claims a header of {length} bytes"));
+            return Err(Untaken::Damaged(format!("it claims a header of {length} bytes")));
         }
         let mut header = vec![0; length as usize];
-        source.read_exact(&mut header).map_err(unread)?;
+        source.read_exact(&mut header)?;
         let header: Metadata =
-            serde_json::from_slice(&header).map_err(|e| format!("its header makes no sense: {e}"))?;
+            serde_json::from_slice(&header).map_err(|e| Untaken::Damaged(format!("its header makes no sense: {e}")))?;
         let expected = header.data_len() as u64;
         if expected != rest - length {
-            return Err(format!("its tensors take {} bytes, where its header says {expected}", rest - length));
+            let takes = rest - length;
+            return Err(Untaken::Damaged(format!("its tensors take {takes} bytes, where its header says {expected}")));
         }
         Ok(TensorFile { path: path.to_owned(), source: RefCell::new(source), header, data: LENGTH + length })
     }
@@ -91,13 +118,13 @@ impl TensorFile {
     /// Calls `look` with all bytes of a tensor, some at a time.
     ///
     /// # Errors
-    /// What reading says.
-    pub fn read(&self, name: &str, mut look: impl FnMut(&[u8])) -> Result<(), String> {
+    /// [`Untaken`].
+    pub fn read(&self, name: &str, mut look: impl FnMut(&[u8])) -> Result<(), Untaken> {
         let (from, to) = self.header.info(name).map_or((0, 0), |info| info.data_offsets);
         let mut bytes = vec![0; CHUNK.min(to - from)];
         for at in (from..to).step_by(CHUNK) {
             let some = CHUNK.min(to - at);
-            self.read_at(at, &mut bytes[..some]).map_err(|e| format!("it cannot be read: {e}"))?;
+            self.read_at(at, &mut bytes[..some])?;
             look(&bytes[..some]);
         }
         Ok(())
@@ -223,4 +250,41 @@ fn header(
     });
     let about = HashMap::from([(entry.key.to_owned(), (entry.text)(sum)?)]);
     Ok(serde_json::to_vec(&Metadata::new(Some(about), infos.collect())?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives so many reads, then only this error.
+    struct Failing(Cursor<Vec<u8>>, u32, ErrorKind);
+
+    impl Read for Failing {
+        fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+            self.1 = self.1.checked_sub(1).ok_or(self.2)?;
+            self.0.read(bytes)
+        }
+    }
+
+    impl Seek for Failing {
+        fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    fn read_after(reads: u32, error: ErrorKind) -> Result<(), Untaken> {
+        let header = br#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header, &[0; 8]].concat();
+        let source = Box::new(Failing(Cursor::new(bytes), reads, error));
+        TensorFile::of(source, Path::new("file"))?.read("a", |_| ())
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_not_taken_for_a_damaged_file() {
+        assert!(read_after(3, ErrorKind::Other).is_ok());
+        for reads in 0..3 {
+            assert!(matches!(read_after(reads, ErrorKind::Other), Err(Untaken::Unread(_))), "after {reads} reads");
+            assert!(matches!(read_after(reads, ErrorKind::UnexpectedEof), Err(Untaken::Damaged(_))));
+        }
+    }
 }

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Position;
 use crate::files::Written;
-use crate::model::{Entry, FilePart, Held, ModelError, Network, NetworkSpec, Numbers, TensorFile, Tensors, check};
+use crate::model::{
+    Entry, FilePart, Held, ModelError, Network, NetworkSpec, Numbers, TensorFile, Tensors, Untaken, check,
+};
 
 /// What a checkpoint says besides its numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,25 +71,25 @@ impl Checkpoint {
     /// Takes an open file that [`State::write`] wrote for a network of this description; `path` is for messages.
     ///
     /// # Errors
-    /// What is wrong with the file: torn, changed, foreign, or of another network.
-    pub fn read(file: File, path: &Path, spec: &NetworkSpec) -> Result<Checkpoint, String> {
-        Checkpoint::of(TensorFile::new(file, path), spec)
+    /// [`Untaken::Damaged`] if the file is torn, changed, foreign, or of another network; [`Untaken::Unread`].
+    pub fn read(file: File, path: &Path, spec: &NetworkSpec) -> Result<Checkpoint, Untaken> {
+        Checkpoint::of(TensorFile::new(file, path).map_err(foreign)?, spec)
     }
 
     /// The same from the file's bytes.
     ///
     /// # Errors
     /// As [`Checkpoint::read`].
-    pub fn of_bytes(bytes: &[u8], spec: &NetworkSpec) -> Result<Checkpoint, String> {
-        Checkpoint::of(TensorFile::of_bytes(bytes), spec)
+    pub fn of_bytes(bytes: &[u8], spec: &NetworkSpec) -> Result<Checkpoint, Untaken> {
+        Checkpoint::of(TensorFile::of_bytes(bytes).map_err(foreign)?, spec)
     }
 
-    fn of(file: Result<TensorFile, String>, spec: &NetworkSpec) -> Result<Checkpoint, String> {
-        let file = file.map_err(|e| format!("it is torn or foreign: {e}"))?;
+    fn of(file: TensorFile, spec: &NetworkSpec) -> Result<Checkpoint, Untaken> {
         let envelope = file.about(HEADER).ok_or("it is a safetensors file, but not a checkpoint")?;
-        let Envelope { format, state, crc32 } = serde_json::from_str(envelope).map_err(|e| e.to_string())?;
+        let Envelope { format, state, crc32 } =
+            serde_json::from_str(envelope).map_err(|e| Untaken::Damaged(e.to_string()))?;
         if format != 1 {
-            return Err(format!("its format is {format}, and this version of glowworm knows 1"));
+            return Err(Untaken::Damaged(format!("its format is {format}, and this version of glowworm knows 1")));
         }
         // Over the state and all tensors with their names, in the order of the names.
         let mut sum = crc32fast::Hasher::new();
@@ -99,13 +101,13 @@ impl Checkpoint {
         let found = sum.finalize();
         // A fuzzer would never get past it.
         if found != crc32 && !cfg!(fuzzing) {
-            return Err(format!("it is damaged: its checksum is {found:08x}, not {crc32:08x}"));
+            return Err(Untaken::Damaged(format!("it is damaged: its checksum is {found:08x}, not {crc32:08x}")));
         }
-        let state = serde_json::from_str(&state).map_err(|e| e.to_string())?;
+        let state = serde_json::from_str(&state).map_err(|e| Untaken::Damaged(e.to_string()))?;
         let checkpoint = Checkpoint { state, file };
         checkpoint.part(Held::Weights).ok_or("it holds no weights")?;
         for (held, part) in checkpoint.parts() {
-            check(&part, spec, held.is_of_optimizer()).map_err(|e| e.to_string())?;
+            check(&part, spec, held.is_of_optimizer()).map_err(|e| Untaken::Damaged(e.to_string()))?;
         }
         Ok(checkpoint)
     }
@@ -126,6 +128,13 @@ impl Checkpoint {
     /// As [`Network::put`].
     pub fn load_into(&self, network: &Network) -> Result<(), ModelError> {
         self.parts().try_for_each(|(held, part)| network.put(held, &part))
+    }
+}
+
+fn foreign(error: Untaken) -> Untaken {
+    match error {
+        Untaken::Damaged(reason) => Untaken::Damaged(format!("it is torn or foreign: {reason}")),
+        unread => unread,
     }
 }
 
@@ -196,7 +205,7 @@ mod tests {
             assert!(Checkpoint::of_bytes(&changed, &spec).is_err(), "byte {place} of {} changed", whole.len());
         }
         let other = NetworkSpec::reference(16, 16, 2);
-        assert!(Checkpoint::of_bytes(&whole, &other).is_err_and(|e| e.contains("dense1")));
+        assert!(Checkpoint::of_bytes(&whole, &other).is_err_and(|e| e.to_string().contains("dense1")));
         let claim = [u64::MAX.to_le_bytes().as_slice(), b"{}"].concat();
         assert!(Checkpoint::of_bytes(&claim, &spec).is_err());
     }

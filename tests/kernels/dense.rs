@@ -183,6 +183,15 @@ fn sums_longer_than_a_loop_may_turn_are_whole() {
 }
 
 #[test]
+fn more_inputs_than_a_row_of_workgroups_takes_are_all_reached() {
+    let p = Problem { rows: 1, inputs: 4 * 16 * 65_535 + 5, outputs: 1, relu: false };
+    let data = Data::new(&p, &mut Random::new(5), Some(1));
+    for gpu in bodies() {
+        check(&gpu, &p, &data, true);
+    }
+}
+
+#[test]
 fn broken_kernels_are_caught() {
     let p = Problem { rows: 9, inputs: 40, outputs: 12, relu: false };
     let data = Data::new(&p, &mut Random::new(4), Some(4));

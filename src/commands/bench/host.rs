@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::super::CommandError;
 use super::{BenchArgs, tasks::noise};
 use crate::gpu::Gpu;
-use crate::model::{Network, NetworkSpec, Weights};
+use crate::model::{Initial, Network, NetworkSpec};
 use crate::training::{AugmentationSettings, Images, OptimizerSettings, Schedule, Trainer};
 
 /// Most bytes of pictures that are made up.
@@ -36,7 +36,7 @@ impl Host {
         let labels = (0..(steps * batch) as u32).map(|i| i % args.classes).collect();
         let mut images = Images::new(gpu, noise(steps * batch_bytes), labels, batch as usize, None)?;
         let adam = OptimizerSettings::Adam;
-        let network = Network::new(gpu, spec, args.batch_size, adam.purpose(), &Weights::initial(spec, 1))?;
+        let network = Network::stepping_in_slabs(gpu, spec, args.batch_size, adam.purpose(), &Initial::new(spec, 1))?;
         // As in the reference recipe.
         let augmentation = AugmentationSettings { flip: 0.5, rotation: 0.1, ..Default::default() };
         let (batch, schedule) = (batch as usize, Schedule::constant(1e-3));

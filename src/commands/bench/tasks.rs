@@ -54,7 +54,7 @@ impl Task {
             Task::TrainingStep => OptimizerSettings::Adam.purpose(),
             _ => Purpose::Infer,
         };
-        let network = Network::new(gpu, spec, batch, purpose, &weights)?;
+        let network = Network::stepping_in_slabs(gpu, spec, batch, purpose, &weights)?;
         network.set_batch(settings, &samples, &labels);
         let plan = match self {
             Task::TrainingStep => network.training_plan(&pixels)?,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{RunFolder, fail};
 use crate::commands::CommandError;
 use crate::files::{open_at_most, sync_folder_of};
-use crate::model::{Held, NetworkSpec, Numbers};
+use crate::model::{Held, NetworkSpec, Numbers, Untaken};
 use crate::training::{Checkpoint, State};
 
 const NAMES: [&str; 2] = ["checkpoint.safetensors", "checkpoint-before.safetensors"];
@@ -69,7 +69,12 @@ impl RunFolder {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(e) if e.kind() == std::io::ErrorKind::FileTooLarge => Err(format!("it is foreign: {e}")),
                 Err(e) => return Err(fail(&path, format!("it cannot be read: {e}"))),
-                Ok(file) => Checkpoint::read(file, &path, spec),
+                // A disk that fails now may give it later: it stays where it is.
+                Ok(file) => match Checkpoint::read(file, &path, spec) {
+                    Err(unread @ Untaken::Unread(_)) => return Err(fail(&path, unread.to_string())),
+                    Err(Untaken::Damaged(reason)) => Err(reason),
+                    Ok(checkpoint) => Ok(checkpoint),
+                },
             };
             match found {
                 Ok(checkpoint) => {
