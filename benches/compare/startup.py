@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.10, <3.14"
-# dependencies = ["tensorflow-cpu==2.21.0", "keras==3.15.0", "torch==2.9.1", "numpy"]
+# dependencies = ["tensorflow-cpu==2.21.0", "keras==3.15.0", "torch==2.15.0", "numpy"]
 # ///
 """From the start of a process to the end of its first training step: glowworm beside PyTorch and Keras on one machine.
 

@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.10, <3.14"
-# dependencies = ["tensorflow-cpu==2.21.0", "keras==3.15.0", "torch==2.9.1", "numpy"]
+# dependencies = ["tensorflow-cpu==2.21.0", "keras==3.15.0", "torch==2.15.0", "numpy"]
 # ///
 """Training steps and inference batches of the reference network: glowworm beside Keras, PyTorch and burn on one machine.
 

@@ -1,4 +1,4 @@
-// What the kernels of the lane body, for subgroups of 8, share: conv/lanes/direct.wgsl and conv/lanes/winograd.wgsl.
+// What the kernels of the lane body, for subgroups of 8, share: those in conv/lanes/.
 
 // Activations and their gradients are storage textures: these adapters read them in a quarter of the time of a buffer.
 @group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;

@@ -115,7 +115,7 @@ fn transform(s: Six) -> Six {
     );
 }
 
-// Picked, as sums are: a store is some 2 KiB of code on these adapters.
+// Picked, as sums are: a store is half a KiB of code on these adapters, and a tile has 36.
 fn one_of(s: Six, k: u32) -> vec4<f32> {
     return select(select(select(s.a, s.b, k == 1u), select(s.c, s.d, k == 3u), k >= 2u), select(s.e, s.f, k == 5u), k >= 4u);
 }
@@ -147,7 +147,7 @@ fn store_columns(ca: Six, cb: Six, cc: Six, cd: Six, ce: Six, cf: Six, quads: u3
     }
     let at = (tile / 32u * 36u * quads + quad) * 32u + tile % 32u;
     let step = quads * 32u;
-    for (var r = 0u; r < 6u; r++) {
+    for (var r = 0u; r < min(6u, conv.width * 6u); r++) {
         let row = Six(one_of(ca, r), one_of(cb, r), one_of(cc, r), one_of(cd, r), one_of(ce, r), one_of(cf, r));
         store_row(row, at + r * 6u * step, step);
     }
@@ -185,6 +185,10 @@ fn choose_tile(a: Tile, b: Tile, second: bool) -> Tile {
         choose_row(a.r0, b.r0, second), choose_row(a.r1, b.r1, second),
         choose_row(a.r2, b.r2, second), choose_row(a.r3, b.r3, second),
     );
+}
+// How many of a group's four there are.
+fn tiles_left(group: u32) -> u32 {
+    return min(4u, (conv.count * tiles_of_plane() - group * 32u + 7u) / 8u);
 }
 fn pick_tile(f: Four, k: u32) -> Tile {
     return choose_tile(choose_tile(f.a, f.b, k == 1u), choose_tile(f.c, f.d, k == 3u), k >= 2u);

@@ -63,9 +63,9 @@ fn transform_gradient(
     transform_plane(group.x, conv.out_quads, tile_of(group, groups, local.x, 8u));
 }
 
-fn finish(sums: Four, tile: u32, first: u32, quads: u32, offsets: mat4x4<f32>) {
-    for (var k = 0u; k < 4u; k++) {
-        finish_pixels(pick_tile(sums, k), tile + 8u * k, first, quads, offsets);
+fn finish(sums: Four, tiles: u32, lane: u32, first: u32, quads: u32, offsets: mat4x4<f32>) {
+    for (var k = 0u; k < tiles_left(tiles); k++) {
+        finish_pixels(pick_tile(sums, k), tiles * 32u + 8u * k + lane, first, quads, offsets);
     }
 }
 
@@ -81,7 +81,7 @@ fn forward(
     let last = conv.out_quads - 1u;
     let offsets = mat4x4(bias[first], bias[min(first + 1u, last)], bias[min(first + 2u, last)], bias[min(first + 3u, last)]);
     let lane = local.x & 7u;
-    finish(product(tiles, lane, group.x, conv.in_quads), tiles * 32u + lane, first, conv.out_quads, offsets);
+    finish(product(tiles, lane, group.x, conv.in_quads), tiles, lane, first, conv.out_quads, offsets);
 }
 
 // A lane owns four tiles of 16 input channels. Grid: (in_quads/4; tiles/32 over y and z), rounded up.
@@ -93,7 +93,7 @@ fn backward_data(
 ) {
     let tiles = tile_of(group, groups, 0u, 1u);
     let lane = local.x & 7u;
-    finish(product(tiles, lane, group.x, conv.out_quads), tiles * 32u + lane, group.x * 4u, conv.in_quads, mat4x4<f32>());
+    finish(product(tiles, lane, group.x, conv.out_quads), tiles, lane, group.x * 4u, conv.in_quads, mat4x4<f32>());
 }
 
 // A times a column of four.

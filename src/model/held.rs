@@ -29,12 +29,12 @@ impl Held {
         matches!(self, Held::First | Held::Second)
     }
 
-    fn of(self, learned: &Learned) -> Option<&Buffer> {
+    fn which(self) -> Which {
         match self {
-            Held::Weights => Some(&learned.weights),
-            Held::First => learned.first.as_ref(),
-            Held::Second => learned.second.as_ref(),
-            Held::Average => learned.average.as_ref(),
+            Held::Weights => |learned| Some(&learned.weights),
+            Held::First => |learned| learned.first.as_ref(),
+            Held::Second => |learned| learned.second.as_ref(),
+            Held::Average => |learned| learned.average.as_ref(),
         }
     }
 }
@@ -68,18 +68,13 @@ impl Numbers for OnDevice<'_> {
 impl Network {
     /// What the network holds, in the layouts of the weights, if it does. No step may be under way while it is read.
     pub fn held(&self, held: Held) -> Option<OnDevice<'_>> {
-        let which: Which = match held {
-            Held::Weights => |learned| Held::Weights.of(learned),
-            Held::First => |learned| Held::First.of(learned),
-            Held::Second => |learned| Held::Second.of(learned),
-            Held::Average => |learned| Held::Average.of(learned),
-        };
-        self.learned.iter().any(|learned| which(learned).is_some()).then_some(OnDevice { network: self, which })
+        let which = held.which();
+        self.learned.iter().any(|learned| which(learned).is_some()).then(|| self.those(which))
     }
 
     /// The weights that are to be kept: their average if there is one, or themselves.
     pub fn result(&self) -> OnDevice<'_> {
-        self.held(Held::Average).unwrap_or(self.those(|learned| Some(&learned.weights)))
+        self.held(Held::Average).unwrap_or(self.those(Held::Weights.which()))
     }
 
     fn those(&self, which: Which) -> OnDevice<'_> {
@@ -94,7 +89,7 @@ impl Network {
         check(numbers, &self.spec, held.is_of_optimizer())?;
         let mut waiting = 0;
         for (learned, parameter) in self.learned.iter().zip(&self.shapes.graph.parameters) {
-            let Some(buffer) = held.of(learned) else { continue };
+            let Some(buffer) = held.which()(learned) else { continue };
             for piece in learned.layout.pieces() {
                 let packed = piece.pack(&numbers.piece(parameter, &piece)?);
                 let mut rest: &[u8] = bytemuck::cast_slice(&packed);
@@ -126,7 +121,7 @@ impl Network {
     /// # Errors
     /// [`ModelError::Gpu`].
     pub fn weights(&self) -> Result<Weights, ModelError> {
-        Weights::of(&self.spec, &self.those(|learned| Some(&learned.weights)))
+        Weights::of(&self.spec, &self.those(Held::Weights.which()))
     }
 
     /// Reads the gradients of the last batch back, in the layouts of the weights.

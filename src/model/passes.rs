@@ -73,9 +73,9 @@ impl Network {
                         list.extend(fast.forward(gpu, x, [kernel, bias], (y, code), [filters, tiles])?);
                     }
                     _ => {
-                        let (kernel, copy) = readable(gpu, kernel, filters.as_ref())?;
-                        list.extend(copy);
-                        list.push(conv.forward(gpu, x, &kernel, bias, y, code)?);
+                        let read = readable(kernel, filters.as_ref());
+                        list.extend(pack(gpu, kernel, &read)?);
+                        list.push(conv.forward(gpu, x, &read, bias, y, code)?);
                     }
                 }
                 list
@@ -277,10 +277,8 @@ impl Network {
             (Some(fast), Some(filters), Some(tiles)) => {
                 fast.backward_data(gpu, d_y, [code, weights], d_x, [filters, tiles])?
             }
-            _ => {
-                let (weights, copy) = readable(gpu, weights, filters)?;
-                copy.into_iter().chain([conv.backward_data(gpu, d_y, code, &weights, d_x)?]).collect()
-            }
+            // The way forward has left them there.
+            _ => vec![conv.backward_data(gpu, d_y, code, &readable(weights, filters), d_x)?],
         })
     }
 
@@ -301,11 +299,9 @@ impl Network {
     }
 }
 
-/// Weights where the kernels of this body read quads, and the copy that brings them there, if they lie elsewhere.
-fn readable(gpu: &Gpu, weights: &Buffer, copied: Option<&Texture>) -> Result<(Quads, Option<Dispatch>), ModelError> {
-    let quads = copied.map_or_else(|| Quads::Buffer(weights.clone()), |texture| Quads::Texture(texture.clone()));
-    let copy = pack(gpu, weights, &quads)?;
-    Ok((quads, copy))
+/// Where the kernels of this body read weights: where they lie, or a copy.
+fn readable(weights: &Buffer, copied: Option<&Texture>) -> Quads {
+    copied.map_or_else(|| Quads::Buffer(weights.clone()), |texture| Quads::Texture(texture.clone()))
 }
 
 fn norm_of<'a>(weights: &[&'a Buffer]) -> Result<Norm<'a>, ModelError> {

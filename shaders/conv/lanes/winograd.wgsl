@@ -82,7 +82,7 @@ fn forward(
     let tiles = group.y + group.z * groups.y;
     let tile = tiles * 32u + lane;
     let sums = product(tiles, lane, group.x, conv.in_quads);
-    for (var k = 0u; k < 4u; k++) {
+    for (var k = 0u; k < tiles_left(tiles); k++) {
         finish_forward(pick_tile(sums, k), tile + 8u * k, group.x * 4u);
     }
 }
@@ -102,7 +102,7 @@ fn backward_data(
     let tiles = group.y + group.z * groups.y;
     let tile = tiles * 32u + lane;
     let sums = product(tiles, lane, group.x, conv.out_quads);
-    for (var k = 0u; k < 4u; k++) {
+    for (var k = 0u; k < tiles_left(tiles); k++) {
         finish_pixels(pick_tile(sums, k), tile + 8u * k, group.x * 4u, conv.in_quads, mat4x4<f32>());
     }
 }
