@@ -75,6 +75,7 @@ def torch_steps(side):
         run = step
         if graphs:
             stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())  # What the steps read is still being made there.
             with torch.cuda.stream(stream):
                 for _ in range(3):
                     step()
@@ -82,7 +83,8 @@ def torch_steps(side):
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
                 step()
-            run = graph.replay
+            # The graph reads the step's tensors, and keeps none of them alive.
+            run = lambda step=step: graph.replay()
 
         def infer():
             net.eval()
