@@ -1,4 +1,4 @@
-// One step of an optimiser over a parameter and its state, as Keras defines them.
+// One step of an optimiser over parameters and their state, as Keras defines them.
 //
 //   w, g, m, v  [quads] vec4: weights, gradient, first and second state
 // Adam (Kingma, Ba 2015), with the bias corrections folded into the rate as in section 2 of the paper and in Keras:
@@ -12,7 +12,7 @@ struct Optimizer {
     beta2: f32,      // Adam's second decay; RMSprop's rho
     epsilon: f32,
     nesterov: u32,
-    decays: u32,     // 1 if weight decay shrinks this parameter
+    decaying: u32,   // so many quads, the first, are shrunk by weight decay
 }
 
 struct Step {
@@ -35,7 +35,7 @@ struct Step {
 
 // The weights of quad i after their decay.
 fn decayed(i: u32) -> vec4<f32> {
-    return w[i] * (1.0 - step.decay * f32(optimizer.decays));
+    return w[i] * (1.0 - select(0.0, step.decay, i < optimizer.decaying));
 }
 
 @compute @workgroup_size(64)

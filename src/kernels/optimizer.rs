@@ -1,4 +1,4 @@
-//! Adam, SGD with and without momentum, RMSprop: one step over one parameter, with Keras's formulas; and for each of
+//! Adam, SGD with and without momentum, RMSprop: one step over parameters, with Keras's formulas; and for each of
 //! them decoupled weight decay (Loshchilov, Hutter 2019, "Decoupled Weight Decay Regularization").
 
 use super::{QUAD, Step, check_sizes};
@@ -7,9 +7,9 @@ use crate::gpu::{Bound, Buffer, Dispatch, Gpu, GpuError, Source, linear_grid, un
 const SOURCE: Source = Source { name: "optimizer.wgsl", parts: &[include_str!("../../shaders/optimizer.wgsl")] };
 
 uniform_struct! {
-    /// A parameter's size and the optimiser's constants.
+    /// The parameters' size and the optimiser's constants.
     Optimizer {
-        /// Quads of the parameter.
+        /// Quads of the parameters.
         quads: u32,
         /// Adam's first decay; the momentum of SGD.
         beta1: f32,
@@ -19,8 +19,8 @@ uniform_struct! {
         epsilon: f32,
         /// 1 for Nesterov momentum.
         nesterov: u32,
-        /// 1 if weight decay shrinks this parameter.
-        decays: u32,
+        /// So many quads, the first, are shrunk by weight decay.
+        decaying: u32,
     }
 }
 
@@ -49,16 +49,16 @@ impl Rule {
     }
 }
 
-/// One parameter on the device.
-pub struct Parameter<'a> {
+/// One parameter, or several behind one another, on the device.
+pub struct Parameter {
     /// The weights, updated in place.
-    pub weights: &'a Buffer,
+    pub weights: Buffer,
     /// Their gradient.
-    pub gradient: &'a Buffer,
+    pub gradient: Buffer,
     /// First state, where the rule keeps one.
-    pub first: Option<&'a Buffer>,
+    pub first: Option<Buffer>,
     /// Second state, where the rule keeps one.
-    pub second: Option<&'a Buffer>,
+    pub second: Option<Buffer>,
 }
 
 impl Optimizer {
@@ -68,9 +68,9 @@ impl Optimizer {
     /// [`GpuError::Shader`] if a buffer is too small for the shapes, or a state is missing.
     pub fn step(&self, gpu: &Gpu, rule: Rule, step: &Buffer, parameter: &Parameter) -> Result<Dispatch, GpuError> {
         let bytes = u64::from(self.quads) * QUAD;
-        let mut buffers = vec![("step", step), ("w", parameter.weights), ("g", parameter.gradient)];
-        buffers.extend(parameter.first.map(|b| ("m", b)));
-        buffers.extend(parameter.second.map(|b| ("v", b)));
+        let mut buffers = vec![("step", step), ("w", &parameter.weights), ("g", &parameter.gradient)];
+        buffers.extend(parameter.first.as_ref().map(|b| ("m", b)));
+        buffers.extend(parameter.second.as_ref().map(|b| ("v", b)));
         for (name, buffer) in &buffers[1..] {
             check_sizes("optimizer", &[(name, *buffer, bytes)])?;
         }

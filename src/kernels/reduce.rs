@@ -17,6 +17,11 @@ uniform_struct! {
 }
 
 impl Reduce {
+    /// So many partial sums of `bytes` each, a multiple of 16.
+    pub fn of(bytes: u64, chunks: u32) -> Reduce {
+        Reduce { chunks, quads: (bytes / QUAD) as u32 }
+    }
+
     /// total = Σ parts`[chunk]`.
     ///
     /// # Errors

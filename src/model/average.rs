@@ -1,8 +1,8 @@
 //! The moving average of a network's weights: it trails them, is smoother than they are, and answers in their place.
 
-use super::network::Learned;
 use super::{Held, ModelError, Network};
 use crate::gpu::{Buffer, Plan};
+use crate::kernels::QUAD;
 use crate::kernels::average::Average;
 
 impl Network {
@@ -12,8 +12,8 @@ impl Network {
     /// # Errors
     /// [`ModelError::Gpu`].
     pub fn averaging(mut self) -> Result<Network, ModelError> {
-        for learned in &mut self.learned {
-            learned.average = Some(self.gpu.buffer("average", learned.weights.bytes())?);
+        for bundle in &mut self.bundles {
+            bundle.average = Some(self.gpu.buffer("average", bundle.weights.bytes())?);
         }
         if let Some(weights) = self.held(Held::Weights) {
             self.put(Held::Average, &weights)?;
@@ -34,8 +34,10 @@ impl Network {
     }
 
     fn averages(&self) -> impl Iterator<Item = (Average, &Buffer, &Buffer)> {
-        let shape = |learned: &Learned| Average { quads: learned.quads() };
-        self.learned.iter().filter_map(move |l| Some((shape(l), &l.weights, l.average.as_ref()?)))
+        self.bundles.iter().filter_map(|bundle| {
+            let shape = Average { quads: (bundle.weights.bytes() / QUAD) as u32 };
+            Some((shape, &bundle.weights, bundle.average.as_ref()?))
+        })
     }
 
     /// Exact: both keep their bits.

@@ -1,5 +1,6 @@
 //! What a network holds of each parameter, read from the device and put there piece by piece.
 
+use super::bundles::Bundle;
 use super::layout::Piece;
 use super::network::Learned;
 use super::numbers::{Numbers, check, misfit};
@@ -31,15 +32,15 @@ impl Held {
 
     fn which(self) -> Which {
         match self {
-            Held::Weights => |learned| Some(&learned.weights),
-            Held::First => |learned| learned.first.as_ref(),
-            Held::Second => |learned| learned.second.as_ref(),
-            Held::Average => |learned| learned.average.as_ref(),
+            Held::Weights => |bundle| Some(&bundle.weights),
+            Held::First => |bundle| bundle.first.as_ref(),
+            Held::Second => |bundle| bundle.second.as_ref(),
+            Held::Average => |bundle| bundle.average.as_ref(),
         }
     }
 }
 
-type Which = fn(&Learned) -> Option<&Buffer>;
+type Which = fn(&Bundle) -> Option<&Buffer>;
 
 /// Numbers on the device.
 pub struct OnDevice<'a> {
@@ -48,9 +49,9 @@ pub struct OnDevice<'a> {
 }
 
 impl OnDevice<'_> {
-    fn find(&self, name: &str) -> Option<(&Learned, &Buffer)> {
+    fn find(&self, name: &str) -> Option<(&Learned, Buffer)> {
         let learned = self.network.learned.iter().find(|learned| learned.name == name)?;
-        Some((learned, (self.which)(learned)?))
+        Some((learned, self.network.part_of(learned, self.which)?))
     }
 }
 
@@ -61,7 +62,7 @@ impl Numbers for OnDevice<'_> {
 
     fn piece(&self, parameter: &ParameterSpec, piece: &Piece) -> Result<Vec<f32>, ModelError> {
         let (_, buffer) = self.find(&parameter.name).ok_or_else(|| misfit(self, parameter))?;
-        Ok(piece.unpack(&self.network.gpu.read_stretches::<f32>(buffer, piece.stretches())?))
+        Ok(piece.unpack(&self.network.gpu.read_stretches::<f32>(&buffer, piece.stretches())?))
     }
 }
 
@@ -69,7 +70,7 @@ impl Network {
     /// What the network holds, in the layouts of the weights, if it does. No step may be under way while it is read.
     pub fn held(&self, held: Held) -> Option<OnDevice<'_>> {
         let which = held.which();
-        self.learned.iter().any(|learned| which(learned).is_some()).then(|| self.those(which))
+        self.bundles.iter().any(|bundle| which(bundle).is_some()).then(|| self.those(which))
     }
 
     /// The weights that are to be kept: their average if there is one, or themselves.
@@ -81,6 +82,10 @@ impl Network {
         OnDevice { network: self, which }
     }
 
+    fn part_of(&self, learned: &Learned, which: Which) -> Option<Buffer> {
+        which(self.bundle_of(learned)).map(|whole| learned.place.of(whole))
+    }
+
     /// Replaces what the network holds, if it does.
     ///
     /// # Errors
@@ -89,14 +94,14 @@ impl Network {
         check(numbers, &self.spec, held.is_of_optimizer())?;
         let mut waiting = 0;
         for (learned, parameter) in self.learned.iter().zip(&self.shapes.graph.parameters) {
-            let Some(buffer) = held.which()(learned) else { continue };
+            let Some(buffer) = self.part_of(learned, held.which()) else { continue };
             for piece in learned.layout.pieces() {
                 let packed = piece.pack(&numbers.piece(parameter, &piece)?);
                 let mut rest: &[u8] = bytemuck::cast_slice(&packed);
                 waiting += rest.len();
                 for stretch in piece.stretches() {
                     let (bytes, behind) = rest.split_at((stretch.end - stretch.start) as usize);
-                    self.gpu.write_at(buffer, stretch.start, bytes);
+                    self.gpu.write_at(&buffer, stretch.start, bytes);
                     rest = behind;
                 }
                 if waiting > MOST_WAITING {
@@ -129,7 +134,7 @@ impl Network {
     /// # Errors
     /// [`ModelError::Gpu`].
     pub fn gradients(&self) -> Result<Weights, ModelError> {
-        Weights::of(&self.spec, &self.those(|learned| learned.total.as_ref().or(learned.gradient.as_ref())))
+        Weights::of(&self.spec, &self.those(|bundle| bundle.total.as_ref().or(bundle.gradient.as_ref())))
     }
 
     /// Reads the average back, if one is kept.

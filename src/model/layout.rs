@@ -85,6 +85,16 @@ impl Layout {
         }
     }
 
+    /// Bytes on the device, with padding.
+    pub(super) fn device_bytes(&self) -> u64 {
+        self.device_len() as u64 * 4
+    }
+
+    /// Whether weight decay shrinks it: biases and the like are few, and have no reason to be small.
+    pub(super) fn decays(&self) -> bool {
+        !matches!(self, Layout::Bias { .. })
+    }
+
     /// Inputs and outputs that a weight joins, the fans of Glorot's rule; `None` for a bias.
     pub fn fans(&self) -> Option<(usize, usize)> {
         match *self {
@@ -208,8 +218,7 @@ impl Layout {
                     .collect()
             }
             _ => {
-                let bytes = self.device_len() as u64 * 4;
-                vec![Piece { layout: *self, start: 0, stretches: std::iter::once(0..bytes).collect() }]
+                vec![Piece { layout: *self, start: 0, stretches: std::iter::once(0..self.device_bytes()).collect() }]
             }
         }
     }

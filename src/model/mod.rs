@@ -4,6 +4,7 @@
 
 mod architecture;
 mod average;
+mod bundles;
 mod error;
 mod explanation;
 mod fitting;

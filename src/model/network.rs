@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bytemuck::Zeroable;
 
+use super::bundles::{Bundle, Place};
 use super::graph::Shape;
 use super::laid::{Gradients, Values};
 use super::passes::Mode;
@@ -24,7 +25,7 @@ pub enum Purpose {
     Infer,
     /// Gradients of the classes' outputs with respect to the input; those of the weights are never computed.
     Explain(Target),
-    /// Training with this rule and these constants (`quads` is filled in for each parameter).
+    /// Training with this rule and these constants (`quads` and `decaying` are filled in).
     Train(Rule, Optimizer),
 }
 
@@ -43,30 +44,15 @@ pub struct StepSettings {
     pub average: f32,
 }
 
-/// A parameter and what training keeps beside it.
+/// A parameter.
 pub(super) struct Learned {
     pub(super) name: String,
     pub(super) layout: Layout,
-    pub(super) weights: Buffer,
-    /// None for running statistics.
-    pub(super) gradient: Option<Buffer>,
+    pub(super) place: Place,
     /// Partial sums of the gradient, for convolutions.
     pub(super) parts: Option<Buffer>,
     /// In place of the gradient, room for a slab of it.
     pub(super) slab: Option<Buffer>,
-    /// Sum of the gradients of a batch's parts, where batches are worked on in parts.
-    pub(super) total: Option<Buffer>,
-    pub(super) first: Option<Buffer>,
-    pub(super) second: Option<Buffer>,
-    /// The weights' moving average, where one is kept.
-    pub(super) average: Option<Buffer>,
-}
-
-impl Learned {
-    /// Quads of each of its buffers.
-    pub(super) fn quads(&self) -> u32 {
-        self.layout.device_len() as u32 / 4
-    }
 }
 
 /// A network on the device for batches of a fixed size.
@@ -82,6 +68,7 @@ pub struct Network {
     results: Buffer,
     pub(super) values: Values,
     pub(super) learned: Vec<Learned>,
+    pub(super) bundles: Vec<Bundle>,
     /// So many of them, the first, keep their values.
     pub(super) frozen: usize,
 }
@@ -135,30 +122,21 @@ impl Network {
             Purpose::Train(..) => Gradients::OfParameters,
         };
         let values = Values::new(gpu, &shapes, gradients)?;
-        let (first, second) = match purpose {
-            Purpose::Infer | Purpose::Explain(_) => (false, false),
-            Purpose::Train(rule, _) => rule.states(),
-        };
+        let (places, bundles) = Bundle::all(gpu, &shapes.graph.parameters, purpose, in_slabs)?;
+        let mut places = places.into_iter();
         let mut learned = Vec::new();
         for (index, node) in shapes.graph.nodes.iter().enumerate() {
-            let chunks = shapes.chunks(index);
-            for parameter in &shapes.graph.parameters[node.parameters.clone()] {
-                let bytes = parameter.layout.device_len() as u64 * 4;
-                let when = |needed: bool, bytes: u64| {
-                    (needed && parameter.learned).then(|| gpu.buffer(&parameter.name, bytes)).transpose()
-                };
+            let chunks = u64::from(shapes.chunks(index));
+            for (parameter, place) in shapes.graph.parameters[node.parameters.clone()].iter().zip(places.by_ref()) {
+                let room = |bytes: u64| gpu.buffer(&parameter.name, bytes);
                 let slab = Slab::of(parameter.layout).filter(|_| training && in_slabs);
+                let in_parts = training && parameter.learned && chunks > 1;
                 learned.push(Learned {
-                    weights: gpu.buffer(&parameter.name, bytes)?,
-                    gradient: when(training && slab.is_none(), bytes)?,
-                    slab: slab.map(|slab| gpu.buffer(&parameter.name, slab.bytes)).transpose()?,
-                    parts: when(training && chunks > 1, bytes * u64::from(chunks))?,
-                    total: None,
-                    first: when(first, bytes)?,
-                    second: when(second, bytes)?,
-                    average: None,
                     name: parameter.name.clone(),
                     layout: parameter.layout,
+                    place,
+                    parts: in_parts.then(|| room(parameter.layout.device_bytes() * chunks)).transpose()?,
+                    slab: slab.map(|slab| room(slab.bytes)).transpose()?,
                 });
             }
         }
@@ -174,6 +152,7 @@ impl Network {
             purpose,
             values,
             learned,
+            bundles,
             frozen: 0,
         };
         network.load(weights)?;
@@ -186,15 +165,15 @@ impl Network {
     /// # Errors
     /// [`ModelError::Gpu`].
     pub fn accumulating(mut self) -> Result<Network, ModelError> {
-        for learned in self.learned.iter_mut().filter(|learned| learned.gradient.is_some()) {
-            learned.total = Some(self.gpu.buffer(&learned.name, learned.weights.bytes())?);
+        for bundle in self.bundles.iter_mut().filter(|bundle| bundle.gradient.is_some()) {
+            bundle.total = Some(self.gpu.buffer("summed gradients", bundle.weights.bytes())?);
         }
         Ok(self)
     }
 
     /// Whether the gradients of parts are added up.
     pub fn accumulates(&self) -> bool {
-        self.learned.iter().any(|learned| learned.total.is_some())
+        self.bundles.iter().any(|bundle| bundle.total.is_some())
     }
 
     /// The description that the network was laid from.
@@ -261,15 +240,25 @@ impl Network {
     }
 
     /// Their values.
-    pub(super) fn weights_of(&self, node: usize) -> Vec<&Buffer> {
-        self.learned_of(node).iter().map(|learned| &learned.weights).collect()
+    pub(super) fn weights_of(&self, node: usize) -> Vec<Buffer> {
+        self.learned_of(node).iter().map(|learned| learned.place.of(&self.bundle_of(learned).weights)).collect()
+    }
+
+    /// The bundle that a parameter lies in.
+    pub(super) fn bundle_of(&self, learned: &Learned) -> &Bundle {
+        &self.bundles[learned.place.bundle]
+    }
+
+    /// The gradient of a parameter, where it is there as a whole.
+    pub(super) fn gradient_of(&self, learned: &Learned) -> Option<Buffer> {
+        self.bundle_of(learned).gradient.as_ref().map(|gradient| learned.place.of(gradient))
     }
 
     /// Where a node's kernels leave the gradients of its parameters, of those that are learned: in parts, if they come so.
-    pub(super) fn gradients_of(&self, node: usize) -> Vec<&Buffer> {
+    pub(super) fn gradients_of(&self, node: usize) -> Vec<Buffer> {
         self.learned_of(node)
             .iter()
-            .filter_map(|learned| learned.parts.as_ref().or(learned.gradient.as_ref()))
+            .filter_map(|learned| learned.parts.clone().or_else(|| self.gradient_of(learned)))
             .collect()
     }
 
@@ -338,25 +327,21 @@ impl Network {
             return Err(not_for_training());
         }
         let mut plan = Plan::new();
-        for learned in self.learned[self.frozen..].iter().filter(|learned| learned.gradient.is_some()) {
-            let parameter = Parameter {
-                weights: &learned.weights,
-                gradient: needed(learned.total.as_ref().or(learned.gradient.as_ref()))?,
-                first: learned.first.as_ref(),
-                second: learned.second.as_ref(),
-            };
-            plan.push(self.step_of(learned.layout, &parameter)?);
+        for learning in self.learning() {
+            let bundle = learning.bundle;
+            let Some(gradient) = bundle.total.as_ref().or(bundle.gradient.as_ref()) else { continue };
+            let parameter = bundle.parameter(learning.of(gradient), |whole| learning.of(whole));
+            plan.push(self.step_of(&parameter, learning.decaying)?);
         }
         self.move_average(&mut plan)?;
         Ok(plan)
     }
 
-    /// The optimiser's step over a parameter or a part of one.
-    pub(super) fn step_of(&self, layout: Layout, parameter: &Parameter) -> Result<Dispatch, ModelError> {
+    /// The optimiser's step over parameters or a part of one, of which weight decay shrinks so many bytes, the first.
+    pub(super) fn step_of(&self, parameter: &Parameter, decaying: u64) -> Result<Dispatch, ModelError> {
         let Purpose::Train(rule, constants) = self.purpose else { return Err(not_for_training()) };
-        // Biases and the like are few, and have no reason to be small.
-        let decays = u32::from(!matches!(layout, Layout::Bias { .. }));
-        let optimizer = Optimizer { quads: (parameter.weights.bytes() / QUAD) as u32, decays, ..constants };
+        let [quads, decaying] = [parameter.weights.bytes(), decaying].map(|bytes| (bytes / QUAD) as u32);
+        let optimizer = Optimizer { quads, decaying, ..constants };
         Ok(optimizer.step(&self.gpu, rule, &self.step, parameter)?)
     }
 
@@ -384,10 +369,10 @@ impl Network {
         let d_logits = needed(self.logits()?.1)?;
         plan.push(self.shapes.softmax.train(&self.gpu, &self.step, &self.outputs()?, d_logits)?);
         self.backward(&mut plan, Mode::Training)?;
-        for learned in &self.learned[self.frozen..] {
-            if let (Some(gradient), Some(total)) = (&learned.gradient, &learned.total) {
-                let reduce = Reduce { chunks: 1, quads: learned.quads() };
-                plan.push(reduce.accumulate(&self.gpu, &self.step, gradient, total)?);
+        for learning in self.learning() {
+            if let (Some(gradient), Some(total)) = (&learning.bundle.gradient, &learning.bundle.total) {
+                let (part, total) = (learning.of(gradient), learning.of(total));
+                plan.push(Reduce::of(part.bytes(), 1).accumulate(&self.gpu, &self.step, &part, &total)?);
             }
         }
         Ok(plan)

@@ -81,8 +81,8 @@ impl Network {
                 list
             }
             (Stage::Conv(conv), [kernel, bias @ ..], _) => match self.fast(conv) {
-                Some((fast, scratch)) => fast.forward(gpu, x, kernel, bias.first().copied(), y, scratch)?,
-                None => conv.forward(gpu, x, kernel, bias.first().copied(), y)?,
+                Some((fast, scratch)) => fast.forward(gpu, x, kernel, bias.first(), y, scratch)?,
+                None => conv.forward(gpu, x, kernel, bias.first(), y)?,
             },
             (Stage::BatchNorm(norm), weights, Scratch::BatchNorm { statistics, partial }) => {
                 let parameters = norm_of(weights)?;
@@ -178,7 +178,7 @@ impl Network {
             (Stage::Conv(conv), [kernel, ..], _) => {
                 let fast = self.fast(conv);
                 if let (true, [into_kernel, into_bias @ ..]) = (training, self.gradients_of(index).as_slice()) {
-                    let into_bias = into_bias.first().copied();
+                    let into_bias = into_bias.first();
                     let (sums, chunks) = match fast {
                         Some((fast, scratch)) => {
                             (fast.backward_weights(gpu, x, d_y, into_kernel, into_bias, scratch)?, fast.shapes().chunks)
@@ -291,8 +291,8 @@ impl Network {
     fn add_parts(&self, index: usize, chunks: u32) -> Result<Vec<Dispatch>, ModelError> {
         let mut list = Vec::new();
         for learned in self.learned_of(index) {
-            if let (Some(parts), Some(total)) = (&learned.parts, &learned.gradient) {
-                list.push(Reduce { chunks, quads: learned.quads() }.sum(&self.gpu, parts, total)?);
+            if let (Some(parts), Some(total)) = (&learned.parts, self.gradient_of(learned)) {
+                list.push(Reduce::of(total.bytes(), chunks).sum(&self.gpu, parts, &total)?);
             }
         }
         Ok(list)
@@ -304,8 +304,8 @@ fn readable(weights: &Buffer, copied: Option<&Texture>) -> Quads {
     copied.map_or_else(|| Quads::Buffer(weights.clone()), |texture| Quads::Texture(texture.clone()))
 }
 
-fn norm_of<'a>(weights: &[&'a Buffer]) -> Result<Norm<'a>, ModelError> {
-    match *weights {
+fn norm_of(weights: &[Buffer]) -> Result<Norm<'_>, ModelError> {
+    match weights {
         [scale, offset, mean, variance] => Ok(Norm { scale, offset, mean, variance }),
         _ => Err(ill_laid()),
     }

@@ -141,15 +141,15 @@ fn sum(gpu: &Gpu) -> Result<Case, GpuError> {
 
 /// The first step of Adam is as long as the learning rate, whatever the gradient.
 fn first_step(gpu: &Gpu) -> Result<Case, GpuError> {
-    let optimizer = Optimizer { quads: 1, beta1: 0.9, beta2: 0.999, epsilon: 1e-7, nesterov: 0, decays: 0 };
+    let optimizer = Optimizer { quads: 1, beta1: 0.9, beta2: 0.999, epsilon: 1e-7, nesterov: 0, decaying: 0 };
     // Kingma, Ba 2015, section 2: the corrections of both moments, at a learning rate of 1/4.
     let step = gpu.uniform(&Step { rate: 0.25 * 0.001f32.sqrt() / 0.1, ..Step::default() })?;
     let output = gpu.buffer_with("self-test", &[1.0f32; 4])?;
     let parameter = Parameter {
-        weights: &output,
-        gradient: &gpu.buffer_with("self-test", &[3.0f32, -0.5, 100.0, -0.01])?,
-        first: Some(&gpu.buffer("self-test", 16)?),
-        second: Some(&gpu.buffer("self-test", 16)?),
+        weights: output.clone(),
+        gradient: gpu.buffer_with("self-test", &[3.0f32, -0.5, 100.0, -0.01])?,
+        first: Some(gpu.buffer("self-test", 16)?),
+        second: Some(gpu.buffer("self-test", 16)?),
     };
     let dispatch = optimizer.step(gpu, Rule::Adam, &step, &parameter)?;
     let expected = vec![0.75, 1.25, 0.75, 1.25];

@@ -140,7 +140,7 @@ impl Shapes {
         for (index, (node, stage)) in self.graph.nodes.iter().zip(&self.stages).enumerate() {
             let name = self.name(node);
             for parameter in &self.graph.parameters[node.parameters.clone()] {
-                let bytes = parameter.layout.device_len() as u64 * 4;
+                let bytes = parameter.layout.device_bytes();
                 let what = parameter.name.rsplit('.').next().unwrap_or_default();
                 let what = if what == "kernel" { "weights" } else { what };
                 all.push((format!("the {what} of {name}"), bytes));
@@ -168,7 +168,7 @@ impl Shapes {
         let tensors: u64 = self.tensors(true).iter().map(|(_, bytes)| bytes).sum();
         let learned = self.graph.parameters.iter().filter(|parameter| parameter.learned);
         let bytes = learned.map(|parameter| {
-            let bytes = parameter.layout.device_len() as u64 * 4;
+            let bytes = parameter.layout.device_bytes();
             Slab::of(parameter.layout).map_or(bytes, |slab| slab.bytes) + moments * bytes
         });
         tensors + bytes.sum::<u64>()

@@ -7,7 +7,6 @@ use super::{Layout, ModelError, Network};
 use crate::gpu::{Buffer, Dispatch};
 use crate::kernels::QUAD;
 use crate::kernels::dense::Dense;
-use crate::kernels::optimizer::Parameter;
 
 /// Bytes of a slab of weights at most, unless sixteen quads of inputs have more.
 const SLAB: u64 = 8 << 20;
@@ -32,7 +31,7 @@ impl Slab {
         let quad = 4 * u64::from(outputs.div_ceil(4)) * QUAD;
         let quads = (SLAB / quad / ALIGNED).max(1) * ALIGNED;
         let slab = Slab { quads, bytes: quads * quad };
-        (layout.device_len() as u64 * 4 >= LEAST * slab.bytes).then_some(slab)
+        (layout.device_bytes() >= LEAST * slab.bytes).then_some(slab)
     }
 }
 
@@ -48,7 +47,8 @@ impl Network {
         d_input: Option<&Memory>,
     ) -> Result<Vec<Dispatch>, ModelError> {
         let gpu = &self.gpu;
-        let (room, d_bias) = (needed(kernel.slab.as_ref())?, needed(bias.gradient.as_ref())?);
+        let (room, d_bias) = (needed(kernel.slab.as_ref())?, needed(self.gradient_of(bias).as_ref())?.clone());
+        let bundle = self.bundle_of(kernel);
         let Some(slab) = Slab::of(kernel.layout) else { return Ok(Vec::new()) };
         let (x, d_x) = (laid.input.buffer()?, d_input.map(Memory::buffer).transpose()?);
         let mut list = Vec::new();
@@ -57,9 +57,10 @@ impl Network {
             let part = dense.of_inputs(quads as u32);
             // Columns of the rows, and rows of the kernel.
             let of_rows = |rows: &Buffer| rows.part(first * QUAD, part.x_bytes());
-            let of_kernel = |buffer: &Buffer| buffer.part(first * slab.bytes / slab.quads, part.weights_bytes());
-            let (weights, gradient) = (of_kernel(&kernel.weights), room.part(0, part.weights_bytes()));
-            let [of_weights, of_bias] = part.backward_weights(gpu, &of_rows(x), d_y, &gradient, d_bias)?;
+            let start = first * slab.bytes / slab.quads;
+            let of_kernel = |whole: &Buffer| kernel.place.of(whole).part(start, part.weights_bytes());
+            let (weights, gradient) = (of_kernel(&bundle.weights), room.part(0, part.weights_bytes()));
+            let [of_weights, of_bias] = part.backward_weights(gpu, &of_rows(x), d_y, &gradient, &d_bias)?;
             list.push(of_weights);
             if first == 0 {
                 list.push(of_bias);
@@ -67,10 +68,7 @@ impl Network {
             if let Some(d_x) = d_x {
                 list.push(part.backward_data(gpu, d_y, &weights, &of_rows(d_x))?);
             }
-            let (moment, other) = (kernel.first.as_ref().map(of_kernel), kernel.second.as_ref().map(of_kernel));
-            let parameter =
-                Parameter { weights: &weights, gradient: &gradient, first: moment.as_ref(), second: other.as_ref() };
-            list.push(self.step_of(kernel.layout, &parameter)?);
+            list.push(self.step_of(&bundle.parameter(gradient, of_kernel), weights.bytes())?);
         }
         Ok(list)
     }

@@ -37,7 +37,7 @@ impl OptimizerSettings {
 
     /// What the network has to be laid out for.
     pub fn purpose(self) -> Purpose {
-        let constants = Optimizer { quads: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-7, nesterov: 0, decays: 0 };
+        let constants = Optimizer { quads: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-7, nesterov: 0, decaying: 0 };
         match self {
             OptimizerSettings::Adam => Purpose::Train(Rule::Adam, constants),
             OptimizerSettings::AdamW => Purpose::Train(Rule::Adam, Optimizer { epsilon: 1e-8, ..constants }),
