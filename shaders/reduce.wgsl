@@ -1,8 +1,15 @@
-// total[i] = sum over chunks of parts[chunk][i], in order: the second half of sums that were split over the device.
+// total[i] = sum over chunks of parts[chunk][i], in order: the second half of sums that were split over the device. Many such
+// sums lie in the same memory.
 
 struct Reduce {
     chunks: u32,
     quads: u32,
+    parts_at: u32,   // where the first part begins
+    total_at: u32,   // where the total begins
+}
+
+struct Extent {
+    quads: u32,   // of all sums
 }
 
 struct Step {
@@ -16,29 +23,36 @@ struct Step {
     average: f32,   // how far the average of the weights moves in this step
 }
 
-@group(0) @binding(0) var<uniform> reduce: Reduce;
+@group(0) @binding(0) var<uniform> extent: Extent;
 @group(0) @binding(1) var<storage, read> parts: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> total: array<vec4<f32>>;
 @group(0) @binding(3) var<uniform> step: Step;
+@group(0) @binding(4) var<storage, read> sums: array<Reduce>;
 
 @compute @workgroup_size(64)
 fn sum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 64u;
-    if i >= reduce.quads {
+    var i = id.x + id.y * groups.x * 64u;
+    if i >= extent.quads {
         return;
     }
+    var which = 0u;
+    while i >= sums[which].quads {
+        i -= sums[which].quads;
+        which++;
+    }
+    let reduce = sums[which];
     var value = vec4(0.0);
     for (var c = 0u; c < reduce.chunks; c++) {
-        value += parts[c * reduce.quads + i];
+        value += parts[reduce.parts_at + c * reduce.quads + i];
     }
-    total[i] = value;
+    total[reduce.total_at + i] = value;
 }
 
 // total = the first parts, or total + parts: the gradient of a batch that is worked on in parts.
 @compute @workgroup_size(64)
 fn accumulate(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
-    if i < reduce.quads {
+    if i < extent.quads {
         total[i] = select(total[i], vec4(0.0), step.first == 0u) + parts[i];
     }
 }

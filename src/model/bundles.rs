@@ -4,13 +4,15 @@
 use std::ops::Range;
 
 use super::slabs::Slab;
-use super::spec::ParameterSpec;
-use super::{ModelError, Network, Purpose};
+use super::{ModelError, Network, Purpose, Shapes};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::optimizer::Parameter;
+use crate::kernels::reduce::Reduce;
 
 /// Bytes of a bundle at most, unless a single parameter has more: a memory that is nearly full has room for pieces.
 const MOST: u64 = 32 << 20;
+/// The same for the partial sums of its gradients.
+const MOST_PARTS: u64 = 128 << 20;
 /// Where any adapter lets a binding begin.
 const ALIGNED: u64 = 256;
 
@@ -30,6 +32,8 @@ pub(super) enum Kind {
 pub(super) struct Bundle {
     pub(super) weights: Buffer,
     pub(super) gradient: Option<Buffer>,
+    /// Partial sums of gradients that come so.
+    pub(super) parts: Option<Buffer>,
     /// Sum of the gradients of a batch's parts, where batches are worked on in parts.
     pub(super) total: Option<Buffer>,
     pub(super) first: Option<Buffer>,
@@ -38,77 +42,117 @@ pub(super) struct Bundle {
     pub(super) average: Option<Buffer>,
 }
 
-/// Where a parameter lies: in which bundle, and its bytes there.
+/// Where a parameter lies: in which bundle, its bytes there, and those of the partial sums of its gradient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) bundle: usize,
-    pub(super) bytes: Range<u64>,
+    bytes: Range<u64>,
+    parts: Range<u64>,
 }
 
 impl Place {
     /// A parameter's own part of a buffer of its bundle.
     pub(super) fn of(&self, whole: &Buffer) -> Buffer {
-        whole.part(self.bytes.start, self.bytes.end - self.bytes.start)
+        part(whole, &self.bytes)
+    }
+
+    /// A parameter's own part of the partial sums.
+    pub(super) fn of_parts(&self, whole: &Buffer) -> Option<Buffer> {
+        (!self.parts.is_empty()).then(|| part(whole, &self.parts))
+    }
+
+    /// How the partial sums become the gradient.
+    fn reduce(&self) -> Option<Reduce> {
+        let [bytes, parts] = [&self.bytes, &self.parts].map(|range| range.end - range.start);
+        let reduce = Reduce::of(bytes, (parts / bytes) as u32).at(self.parts.start, self.bytes.start);
+        (parts > 0).then_some(reduce)
     }
 }
 
-/// The places of parameters, and kind and bytes of each bundle. In a bundle, those that decay come first; and since the kernels
-/// are in the order of the layers and all others in the opposite order, what is left to learn when the first layers are frozen
-/// lies together in the middle.
-fn bundled(
-    parameters: &[ParameterSpec],
-    kind: impl Fn(&ParameterSpec) -> Kind,
-    most: u64,
-) -> (Vec<Place>, Vec<(Kind, u64)>) {
-    let mut order: Vec<usize> = (0..parameters.len()).collect();
+fn part(whole: &Buffer, bytes: &Range<u64>) -> Buffer {
+    whole.part(bytes.start, bytes.end - bytes.start)
+}
+
+/// What a parameter needs.
+#[derive(Clone, Copy, Debug)]
+struct Need {
+    kind: Kind,
+    decays: bool,
+    bytes: u64,
+    /// Of the partial sums.
+    parts: u64,
+}
+
+/// The places of parameters, and what each bundle needs. In a bundle, those that decay come first; and since they are in the
+/// order of the layers and all others in the opposite order, what is left to learn when the first layers are frozen lies
+/// together in the middle.
+fn bundled(needs: &[Need], most: u64, most_parts: u64) -> (Vec<Place>, Vec<Need>) {
+    let mut order: Vec<usize> = (0..needs.len()).collect();
     order.sort_by_key(|&index| {
-        let parameter = &parameters[index];
-        let decays = parameter.layout.decays();
-        (kind(parameter), if decays { index } else { 2 * parameters.len() - index })
+        let Need { kind, decays, .. } = needs[index];
+        (kind, if decays { index } else { 2 * needs.len() - index })
     });
-    let mut places = vec![Place { bundle: 0, bytes: 0..0 }; parameters.len()];
-    let mut bundles: Vec<(Kind, u64)> = Vec::new();
+    let mut places = vec![Place { bundle: 0, bytes: 0..0, parts: 0..0 }; needs.len()];
+    let mut bundles: Vec<Need> = Vec::new();
     for index in order {
-        let (kind, bytes) = (kind(&parameters[index]), parameters[index].layout.device_bytes());
-        let begins = |(of, end): &(Kind, u64)| {
-            let begin = end.next_multiple_of(ALIGNED);
-            (*of == kind && begin + bytes <= most).then_some(begin)
+        let need = needs[index];
+        let behind = |bundle: &Need| {
+            let [bytes, parts] = [bundle.bytes, bundle.parts].map(|end| end.next_multiple_of(ALIGNED));
+            let fits = bytes + need.bytes <= most && parts + need.parts <= most_parts;
+            (bundle.kind == need.kind && fits).then_some((bytes, parts))
         };
-        let begin = bundles.last().and_then(begins).unwrap_or_else(|| {
-            bundles.push((kind, 0));
-            0
+        let (bytes, parts) = bundles.last().and_then(behind).unwrap_or_else(|| {
+            bundles.push(need);
+            (0, 0)
         });
+        let (bytes, parts) = (bytes..bytes + need.bytes, parts..parts + need.parts);
         let bundle = bundles.len() - 1;
-        bundles[bundle].1 = begin + bytes;
-        places[index] = Place { bundle, bytes: begin..begin + bytes };
+        (bundles[bundle].bytes, bundles[bundle].parts) = (bytes.end, parts.end);
+        places[index] = Place { bundle, bytes, parts };
     }
     (places, bundles)
+}
+
+/// What the parameters of a network need, in their order.
+fn needs(gpu: &Gpu, shapes: &Shapes, in_slabs: bool) -> Vec<Need> {
+    let graph = &shapes.graph;
+    let of_node = |node: usize| {
+        let chunks = u64::from(shapes.chunks_on(gpu, node));
+        graph.parameters[graph.nodes[node].parameters.clone()].iter().map(move |parameter| {
+            let kind = match Slab::of(parameter.layout) {
+                _ if !parameter.learned => Kind::Statistics,
+                Some(_) if in_slabs => Kind::InSlabs,
+                _ => Kind::Learned,
+            };
+            let bytes = parameter.layout.device_bytes();
+            let parts = if kind == Kind::Learned && chunks > 1 { bytes * chunks } else { 0 };
+            Need { kind, decays: parameter.layout.decays(), bytes, parts }
+        })
+    };
+    (0..graph.nodes.len()).flat_map(of_node).collect()
 }
 
 impl Bundle {
     /// Lays out the parameters of a network.
     pub(super) fn all(
         gpu: &Gpu,
-        parameters: &[ParameterSpec],
+        shapes: &Shapes,
         purpose: Purpose,
         in_slabs: bool,
     ) -> Result<(Vec<Place>, Vec<Bundle>), ModelError> {
-        let kind = |parameter: &ParameterSpec| match Slab::of(parameter.layout) {
-            _ if !parameter.learned => Kind::Statistics,
-            Some(_) if in_slabs => Kind::InSlabs,
-            _ => Kind::Learned,
-        };
         let rule = if let Purpose::Train(rule, _) = purpose { Some(rule) } else { None };
         let (first, second) = rule.map_or((false, false), |rule| rule.states());
-        let (places, bundles) = bundled(parameters, kind, MOST.min(gpu.max_tensor_bytes()));
-        let bundles = bundles.into_iter().map(|(kind, bytes)| {
-            let when = |needed: bool, label: &str| needed.then(|| gpu.buffer(label, bytes)).transpose();
+        let most = gpu.max_tensor_bytes();
+        let (places, bundles) = bundled(&needs(gpu, shapes, in_slabs), most.min(MOST), most.min(MOST_PARTS));
+        let bundles = bundles.into_iter().map(|Need { kind, bytes, parts, .. }| {
+            let when = |needed: bool, label: &str, bytes: u64| needed.then(|| gpu.buffer(label, bytes)).transpose();
             Ok(Bundle {
                 weights: gpu.buffer("weights", bytes)?,
-                gradient: when(rule.is_some() && kind == Kind::Learned, "gradients")?,
+                gradient: when(rule.is_some() && kind == Kind::Learned, "gradients", bytes)?,
+                parts: when(rule.is_some() && parts > 0, "partial gradients", parts)?,
                 total: None,
-                first: when(first && kind != Kind::Statistics, "first moments")?,
-                second: when(second && kind != Kind::Statistics, "second moments")?,
+                first: when(first && kind != Kind::Statistics, "first moments", bytes)?,
+                second: when(second && kind != Kind::Statistics, "second moments", bytes)?,
                 average: None,
             })
         });
@@ -128,12 +172,14 @@ pub(super) struct Learning<'a> {
     bytes: Range<u64>,
     /// So many bytes, the first, are shrunk by weight decay.
     pub(super) decaying: u64,
+    /// How partial sums become gradients.
+    pub(super) sums: Vec<Reduce>,
 }
 
 impl Learning<'_> {
     /// Its part of a buffer of the bundle.
     pub(super) fn of(&self, whole: &Buffer) -> Buffer {
-        whole.part(self.bytes.start, self.bytes.end - self.bytes.start)
+        part(whole, &self.bytes)
     }
 }
 
@@ -141,12 +187,17 @@ impl Network {
     /// What is not frozen of each bundle.
     pub(super) fn learning(&self) -> impl Iterator<Item = Learning<'_>> {
         self.bundles.iter().enumerate().filter_map(|(index, bundle)| {
-            let places = self.learned[self.frozen..].iter().filter(move |learned| learned.place.bundle == index);
-            let begin = places.clone().map(|learned| learned.place.bytes.start).min()?;
-            let end = places.clone().map(|learned| learned.place.bytes.end).max()?;
+            let those = || self.learned[self.frozen..].iter().filter(|learned| learned.place.bundle == index);
+            let begin = those().map(|learned| learned.place.bytes.start).min()?;
+            let end = those().map(|learned| learned.place.bytes.end).max()?;
             let decaying =
-                places.filter(|learned| learned.layout.decays()).map(|learned| learned.place.bytes.end).max();
-            Some(Learning { bundle, bytes: begin..end, decaying: decaying.map_or(0, |end| end - begin) })
+                those().filter(|learned| learned.layout.decays()).map(|learned| learned.place.bytes.end).max();
+            Some(Learning {
+                bundle,
+                bytes: begin..end,
+                decaying: decaying.map_or(0, |end| end - begin),
+                sums: those().filter_map(|learned| learned.place.reduce()).collect(),
+            })
         })
     }
 }
@@ -154,45 +205,64 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::NetworkSpec;
 
-    fn kind(parameter: &ParameterSpec) -> Kind {
-        if parameter.learned { Kind::Learned } else { Kind::Statistics }
+    /// A network of kernels, biases and statistics, in the order of its layers.
+    fn network() -> Vec<Need> {
+        let need = |kind, decays, bytes, parts| Need { kind, decays, bytes, parts };
+        let layer = |at: u64| {
+            [
+                need(Kind::Learned, true, 912 * at, 912 * at * (at % 3)),
+                need(Kind::Learned, false, 48 * at, 0),
+                need(Kind::Statistics, false, 48 * at, 0),
+                need(Kind::InSlabs, true, 1600, 0),
+                need(Kind::Learned, false, 16, 0),
+            ]
+        };
+        (1..8).flat_map(layer).collect()
     }
 
     #[test]
     fn whatever_is_frozen_the_others_lie_together_and_what_decays_comes_first() {
-        for name in ["reference", "resnet-small"] {
-            let parameters = NetworkSpec::builtin(name, 16, 16, 3).expect("built in").parameters();
-            for most in [1, 4096, 1 << 30] {
-                let (places, bundles) = bundled(&parameters, kind, most);
-                for (bundle, frozen) in (0..bundles.len()).flat_map(|b| (0..parameters.len()).map(move |f| (b, f))) {
-                    let all = parameters.iter().zip(&places).enumerate();
-                    let mut those: Vec<_> = all.filter(|(_, (_, place))| place.bundle == bundle).collect();
-                    those.sort_by_key(|(_, (_, place))| place.bytes.start);
-                    let decays = those.iter().map(|(_, (parameter, _))| parameter.layout.decays());
-                    assert!(decays.is_sorted_by(|a, b| a >= b), "{name}, {most}: bundle {bundle}");
-                    let learns: Vec<bool> = those.iter().map(|(index, _)| *index >= frozen).collect();
-                    let together = learns.split(|learns| !learns).filter(|some| !some.is_empty()).count();
-                    assert!(together <= 1, "{name}, {most}: {learns:?}");
-                    for pair in those.windows(2) {
-                        let (before, behind) = (pair[0].1.1, pair[1].1.1);
-                        assert_eq!(behind.bytes.start, before.bytes.end.next_multiple_of(ALIGNED));
-                    }
+        let needs = network();
+        for (most, most_parts) in [(1, 1), (4096, 1 << 30), (1 << 30, 4096), (1 << 30, 1 << 30)] {
+            let (places, bundles) = bundled(&needs, most, most_parts);
+            for bundle in 0..bundles.len() {
+                let mut those: Vec<usize> = (0..needs.len()).filter(|&index| places[index].bundle == bundle).collect();
+                those.sort_by_key(|&index| places[index].bytes.start);
+                assert!(those.iter().map(|&index| needs[index].decays).is_sorted_by(|a, b| a >= b), "{bundle}");
+                for frozen in 0..needs.len() {
+                    let together = those.chunk_by(|a, b| (*a >= frozen) == (*b >= frozen));
+                    let learning = together.filter(|some| some[0] >= frozen).count();
+                    assert!(learning <= 1, "{learning} stretches of {those:?} without the first {frozen}");
                 }
             }
         }
     }
 
     #[test]
-    fn a_bundle_is_all_of_a_kind_and_no_larger_than_asked_unless_for_a_single_one() {
-        let parameters = NetworkSpec::builtin("resnet-small", 16, 16, 3).expect("built in").parameters();
-        assert_eq!(bundled(&parameters, kind, MOST).1.len(), 2, "learned, and statistics");
-        let (places, bundles) = bundled(&parameters, kind, 4096);
-        for (index, (of, bytes)) in bundles.iter().enumerate() {
-            let those = parameters.iter().zip(&places).filter(|(_, place)| place.bundle == index);
-            assert!(those.clone().all(|(parameter, _)| kind(parameter) == *of));
-            assert!(*bytes <= 4096 || those.count() == 1, "{bytes}");
+    fn places_are_behind_one_another_within_bundles_of_a_kind_and_of_the_size_asked() {
+        let needs = network();
+        assert_eq!(bundled(&needs, 1 << 30, 1 << 30).1.len(), 3, "one of each kind");
+        for (most, most_parts) in [(1, 1), (4096, 1 << 30), (1 << 30, 4096)] {
+            let (places, bundles) = bundled(&needs, most, most_parts);
+            for (index, bundle) in bundles.iter().enumerate() {
+                let those: Vec<_> = needs.iter().zip(&places).filter(|(_, place)| place.bundle == index).collect();
+                assert!(those.iter().all(|(need, _)| need.kind == bundle.kind));
+                assert!(those.len() == 1 || bundle.bytes <= most && bundle.parts <= most_parts, "{bundle:?}");
+                let of = |range: fn(&Place) -> &Range<u64>, end: u64, length: fn(&Need) -> u64| {
+                    let mut ranges: Vec<_> = those.iter().map(|(need, place)| (range(place), length(need))).collect();
+                    ranges.sort_by_key(|(range, _)| (range.start, range.end));
+                    assert!(
+                        ranges
+                            .iter()
+                            .all(|(range, length)| range.start % ALIGNED == 0 && range.end - range.start == *length)
+                    );
+                    assert!(ranges.windows(2).all(|pair| pair[0].0.end <= pair[1].0.start), "{ranges:?}");
+                    assert_eq!(ranges.last().map(|(range, _)| range.end), Some(end));
+                };
+                of(|place| &place.bytes, bundle.bytes, |need| need.bytes);
+                of(|place| &place.parts, bundle.parts, |need| need.parts);
+            }
         }
     }
 }

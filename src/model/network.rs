@@ -49,8 +49,6 @@ pub(super) struct Learned {
     pub(super) name: String,
     pub(super) layout: Layout,
     pub(super) place: Place,
-    /// Partial sums of the gradient, for convolutions.
-    pub(super) parts: Option<Buffer>,
     /// In place of the gradient, room for a slab of it.
     pub(super) slab: Option<Buffer>,
 }
@@ -122,24 +120,17 @@ impl Network {
             Purpose::Train(..) => Gradients::OfParameters,
         };
         let values = Values::new(gpu, &shapes, gradients)?;
-        let (places, bundles) = Bundle::all(gpu, &shapes.graph.parameters, purpose, in_slabs)?;
-        let mut places = places.into_iter();
-        let mut learned = Vec::new();
-        for (index, node) in shapes.graph.nodes.iter().enumerate() {
-            let chunks = u64::from(shapes.chunks(index));
-            for (parameter, place) in shapes.graph.parameters[node.parameters.clone()].iter().zip(places.by_ref()) {
-                let room = |bytes: u64| gpu.buffer(&parameter.name, bytes);
-                let slab = Slab::of(parameter.layout).filter(|_| training && in_slabs);
-                let in_parts = training && parameter.learned && chunks > 1;
-                learned.push(Learned {
-                    name: parameter.name.clone(),
-                    layout: parameter.layout,
-                    place,
-                    parts: in_parts.then(|| room(parameter.layout.device_bytes() * chunks)).transpose()?,
-                    slab: slab.map(|slab| room(slab.bytes)).transpose()?,
-                });
-            }
-        }
+        let (places, bundles) = Bundle::all(gpu, &shapes, purpose, in_slabs)?;
+        let learned = shapes.graph.parameters.iter().zip(places).map(|(parameter, place)| {
+            let slab = Slab::of(parameter.layout).filter(|_| training && in_slabs);
+            Ok(Learned {
+                name: parameter.name.clone(),
+                layout: parameter.layout,
+                place,
+                slab: slab.map(|slab| gpu.buffer(&parameter.name, slab.bytes)).transpose()?,
+            })
+        });
+        let learned = learned.collect::<Result<_, ModelError>>()?;
         let network = Network {
             step: gpu.uniform(&Step::default())?,
             samples: gpu.buffer("samples", u64::from(batch) * std::mem::size_of::<Varied>() as u64)?,
@@ -254,11 +245,13 @@ impl Network {
         self.bundle_of(learned).gradient.as_ref().map(|gradient| learned.place.of(gradient))
     }
 
-    /// Where a node's kernels leave the gradients of its parameters, of those that are learned: in parts, if they come so.
+    /// Where a node's kernels leave the gradients of its parameters, of those that are learned: as partial sums, if they come
+    /// so.
     pub(super) fn gradients_of(&self, node: usize) -> Vec<Buffer> {
+        let parts = |learned: &Learned| learned.place.of_parts(self.bundle_of(learned).parts.as_ref()?);
         self.learned_of(node)
             .iter()
-            .filter_map(|learned| learned.parts.clone().or_else(|| self.gradient_of(learned)))
+            .filter_map(|learned| parts(learned).or_else(|| self.gradient_of(learned)))
             .collect()
     }
 
@@ -370,7 +363,11 @@ impl Network {
         plan.push(self.shapes.softmax.train(&self.gpu, &self.step, &self.outputs()?, d_logits)?);
         self.backward(&mut plan, Mode::Training)?;
         for learning in self.learning() {
-            if let (Some(gradient), Some(total)) = (&learning.bundle.gradient, &learning.bundle.total) {
+            let Bundle { gradient, parts, total, .. } = learning.bundle;
+            if let (Some(gradient), Some(parts), [_, ..]) = (gradient, parts, learning.sums.as_slice()) {
+                plan.push(Reduce::sums(&self.gpu, &learning.sums, parts, gradient)?);
+            }
+            if let (Some(gradient), Some(total)) = (gradient, total) {
                 let (part, total) = (learning.of(gradient), learning.of(total));
                 plan.push(Reduce::of(part.bytes(), 1).accumulate(&self.gpu, &self.step, &part, &total)?);
             }

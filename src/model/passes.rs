@@ -12,7 +12,6 @@ use crate::kernels::conv::{Conv, Winograd};
 use crate::kernels::copy::Copy;
 use crate::kernels::dense::Dense;
 use crate::kernels::plain_conv::{self, PlainConv};
-use crate::kernels::reduce::Reduce;
 use crate::kernels::relu::Relu;
 
 /// What a pass is for.
@@ -169,7 +168,6 @@ impl Network {
             (Stage::Block(conv), [kernel, _], Scratch::Block { code, filters }) => {
                 if let (true, [into_kernel, into_bias]) = (training, self.gradients_of(index).as_slice()) {
                     list.push(conv.backward_weights(gpu, x, d_y, code, into_kernel, into_bias)?);
-                    list.extend(self.add_parts(index, conv.chunks)?);
                 }
                 if let Some(d_x) = d_x.filter(|_| wanted) {
                     list.extend(self.block_backward_data(conv, d_y, [code, kernel], d_x, filters.as_ref())?);
@@ -179,14 +177,10 @@ impl Network {
                 let fast = self.fast(conv);
                 if let (true, [into_kernel, into_bias @ ..]) = (training, self.gradients_of(index).as_slice()) {
                     let into_bias = into_bias.first();
-                    let (sums, chunks) = match fast {
-                        Some((fast, scratch)) => {
-                            (fast.backward_weights(gpu, x, d_y, into_kernel, into_bias, scratch)?, fast.shapes().chunks)
-                        }
-                        None => (conv.backward_weights(gpu, x, d_y, into_kernel, into_bias)?, conv.chunks),
-                    };
-                    list.extend(sums);
-                    list.extend(self.add_parts(index, chunks)?);
+                    list.extend(match fast {
+                        Some((fast, scratch)) => fast.backward_weights(gpu, x, d_y, into_kernel, into_bias, scratch)?,
+                        None => conv.backward_weights(gpu, x, d_y, into_kernel, into_bias)?,
+                    });
                 }
                 if let Some(d_x) = d_x {
                     list.extend(match fast {
@@ -285,17 +279,6 @@ impl Network {
     /// A convolution by Winograd's way, with its scratch, where that is worth it.
     fn fast(&self, conv: &PlainConv) -> Option<(plain_conv::Winograd, &plain_conv::Scratch)> {
         plain_conv::Winograd::of(&self.gpu, conv).zip(self.values.winograd.as_ref())
-    }
-
-    /// Adds up the partial sums of a node's weight gradients.
-    fn add_parts(&self, index: usize, chunks: u32) -> Result<Vec<Dispatch>, ModelError> {
-        let mut list = Vec::new();
-        for learned in self.learned_of(index) {
-            if let (Some(parts), Some(total)) = (&learned.parts, self.gradient_of(learned)) {
-                list.push(Reduce::of(total.bytes(), chunks).sum(&self.gpu, parts, &total)?);
-            }
-        }
-        Ok(list)
     }
 }
 

@@ -134,7 +134,7 @@ fn softmax(gpu: &Gpu) -> Result<Case, GpuError> {
 fn sum(gpu: &Gpu) -> Result<Case, GpuError> {
     let parts: Vec<f32> = (0..1000 * 8).map(|at| (at / 8 + at % 8) as f32).collect();
     let output = gpu.buffer("self-test", 32)?;
-    let dispatch = Reduce { chunks: 1000, quads: 2 }.sum(gpu, &gpu.buffer_with("self-test", &parts)?, &output)?;
+    let dispatch = Reduce::of(32, 1000).sum(gpu, &gpu.buffer_with("self-test", &parts)?, &output)?;
     let expected = (0..8).map(|i| 499_500.0 + 1000.0 * i as f32).collect();
     Ok(Case { name: "a sum", dispatches: vec![dispatch], output: Quads::Buffer(output), expected, tolerance: 0.0 })
 }

@@ -11,7 +11,7 @@ use crate::kernels::batch_norm::BatchNorm;
 use crate::kernels::conv::Conv;
 use crate::kernels::dense::Dense;
 use crate::kernels::dropout::Dropout;
-use crate::kernels::plain_conv::{PlainConv, Window};
+use crate::kernels::plain_conv::{PlainConv, Window, Winograd};
 use crate::kernels::pool::{GlobalAverage, Pool};
 use crate::kernels::softmax::Softmax;
 
@@ -130,6 +130,14 @@ impl Shapes {
             Stage::Block(conv) => conv.chunks,
             Stage::Conv(conv) => conv.chunks,
             _ => 1,
+        }
+    }
+
+    /// The same on this adapter, whose ways may leave one sum.
+    pub fn chunks_on(&self, gpu: &Gpu, node: usize) -> u32 {
+        match &self.stages[node] {
+            Stage::Conv(conv) => Winograd::of(gpu, conv).map_or(*conv, |fast| fast.shapes()).chunks,
+            _ => self.chunks(node),
         }
     }
 

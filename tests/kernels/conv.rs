@@ -258,7 +258,7 @@ fn check_backward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     let x = quads_input(gpu, &to_quads(&data.x, p.x(), 1));
     let (w_parts, b_parts) = (output(gpu, w_len * chunks), output(gpu, b_len * chunks));
     let (d_w, d_b) = (output(gpu, w_len), output(gpu, b_len));
-    let sum = |len: usize| Reduce { chunks: shape.chunks, quads: len as u32 / 4 };
+    let sum = |len: usize| Reduce::of(len as u64 * 4, shape.chunks);
     run(
         gpu,
         [

@@ -269,7 +269,7 @@ fn check_backward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     read(gpu, &w_parts, w_len * chunks);
     // A test may have broken this family's shaders on purpose: not the sum's.
     let whole = gpu.with_body(gpu.body());
-    let sum = |len: usize| Reduce { chunks: shape.chunks, quads: len as u32 / 4 };
+    let sum = |len: usize| Reduce::of(len as u64 * 4, shape.chunks);
     run(gpu, sum(w_len).sum(&whole, &w_parts, &d_w));
     let own: usize = p.y(p.images).iter().product();
     let (expected_w, expected_b) = backward_weights(p, &data.x, &data.d_y[..own]);
@@ -368,7 +368,7 @@ fn check_winograd(gpu: &Gpu, p: &Problem, data: &Data) {
     let d_bias = p.bias.then_some(&b_parts);
     run(gpu, fast.backward_weights(gpu, &x, &d_y, &w_parts, d_bias, &scratch).expect("sizes fit"));
     let whole = gpu.with_body(gpu.body());
-    let sum = |len: usize| Reduce { chunks, quads: len as u32 / 4 };
+    let sum = |len: usize| Reduce::of(len as u64 * 4, chunks);
     run(gpu, sum(w_len).sum(&whole, &w_parts, &d_w));
     let own: usize = p.y(p.images).iter().product();
     let (expected_w, expected_b) = backward_weights(p, &data.x, &data.d_y[..own]);

@@ -6,22 +6,47 @@ use glowworm::kernels::reduce::Reduce;
 
 use crate::harness::*;
 
-fn check(gpu: &Gpu, chunks: usize, quads: usize, random: &mut Random) {
-    let parts = random.integers(chunks * quads * 4, 4);
-    let mut expected = vec![0.0; quads * 4];
-    parts.iter().enumerate().for_each(|(i, v)| expected[i % (quads * 4)] += v);
+/// Sums of so many chunks of so many quads, with gaps between them, and totals in another order than the parts.
+fn check(gpu: &Gpu, shapes: &[(usize, usize)], random: &mut Random) {
+    let (mut parts, mut sums, mut end) = (Vec::new(), Vec::new(), shapes.len() * 4);
+    shapes.iter().for_each(|(_, quads)| end += quads * 4);
+    let mut expected = vec![None; end];
+    for &(chunks, quads) in shapes {
+        parts.extend([1000.0; 4]);
+        end -= quads * 4 + 4;
+        sums.push(Reduce::of(quads as u64 * 16, chunks as u32).at(parts.len() as u64 * 4, end as u64 * 4));
+        let own = random.integers(chunks * quads * 4, 4);
+        own.iter().enumerate().for_each(|(i, v)| *expected[end + i % (quads * 4)].get_or_insert(0.0) += v);
+        parts.extend(own);
+    }
     let buffer = input(gpu, &parts.iter().map(|v| *v as f32).collect::<Vec<_>>());
-    let total = output(gpu, quads * 4);
-    run(gpu, Reduce { chunks: chunks as u32, quads: quads as u32 }.sum(gpu, &buffer, &total));
-    assert_exact(&format!("{chunks} chunks of {quads} quads"), &read(gpu, &total, quads * 4), &expected);
+    let total = output(gpu, expected.len());
+    run(gpu, [Reduce::sums(gpu, &sums, &buffer, &total).expect("it binds")]);
+    let (mut found, mut wanted) = (Vec::new(), Vec::new());
+    for (word, value) in read_words(gpu, &total, expected.len()).into_iter().zip(expected) {
+        match value {
+            Some(value) => {
+                found.push(f32::from_bits(word));
+                wanted.push(value);
+            }
+            None => {
+                assert_eq!(word, POISON, "a gap was written");
+            }
+        }
+    }
+    assert_exact(&format!("sums of {shapes:?} chunks and quads"), &found, &wanted);
 }
 
 #[test]
 fn chunks_are_added_up() {
     let mut random = Random::new(1);
     for gpu in bodies() {
-        for (chunks, quads) in [(1, 1), (7, 63), (64, 64), (3, 65), (128, 300)] {
-            check(&gpu, chunks, quads, &mut random);
+        let shapes = [(1, 1), (7, 63), (64, 64), (3, 65), (128, 300)];
+        shapes.iter().for_each(|shape| check(&gpu, &[*shape], &mut random));
+        check(&gpu, &shapes, &mut random);
+        for _ in 0..6 {
+            let shapes: Vec<_> = (0..random.size(2, 40)).map(|_| (random.size(1, 20), random.size(1, 200))).collect();
+            check(&gpu, &shapes, &mut random);
         }
     }
 }
@@ -35,7 +60,7 @@ fn check_accumulation(gpu: &Gpu, quads: usize, random: &mut Random) {
         expected.iter_mut().zip(&part).for_each(|(sum, v)| *sum += v);
         let buffer = input(gpu, &part.iter().map(|v| *v as f32).collect::<Vec<_>>());
         let step = gpu.uniform(&Step { first, ..Step::default() }).expect("room");
-        run(gpu, Reduce { chunks: 1, quads: quads as u32 }.accumulate(gpu, &step, &buffer, &total));
+        run(gpu, Reduce::of(quads as u64 * 16, 1).accumulate(gpu, &step, &buffer, &total));
     }
     assert_exact(&format!("three parts of {quads} quads"), &read(gpu, &total, quads * 4), &expected);
 }
@@ -57,6 +82,9 @@ fn parts_of_a_batch_are_added_up_and_the_first_begins_anew() {
 fn a_broken_kernel_is_caught() {
     for gpu in bodies() {
         let broken = gpu.with_edit("var c = 0u", "var c = 1u");
-        assert_caught("reduce", std::panic::AssertUnwindSafe(|| check(&broken, 5, 9, &mut Random::new(2))));
+        assert_caught(
+            "reduce",
+            std::panic::AssertUnwindSafe(|| check(&broken, &[(5, 9), (2, 3)], &mut Random::new(2))),
+        );
     }
 }
