@@ -40,16 +40,3 @@ fn finish(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     y[id.x] = select(sum, max(sum, vec4(0.0)), dense.relu != 0u);
 }
-
-// d_bias = column sums of d_y. Grid: out_quads / 64.
-@compute @workgroup_size(64)
-fn backward_bias(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x >= dense.out_quads {
-        return;
-    }
-    var sum = vec4(0.0);
-    for (var row = 0u; row < dense.rows; row++) {
-        sum += d_y[row * dense.out_quads + id.x];
-    }
-    d_bias[id.x] = sum;
-}

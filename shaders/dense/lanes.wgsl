@@ -134,7 +134,24 @@ fn put_weights(m: mat4x4<f32>, quad: u32, out: u32, is_first: bool) {
     }
 }
 
+fn sum_of_columns(before: vec4<f32>, m: mat4x4<f32>) -> vec4<f32> {
+    return before + m[0] + m[1] + m[2] + m[3];
+}
+
+// Adds 32 rows to the sums of the bias.
+fn put_bias(g: Rows, out: u32, is_first: bool) {
+    if out < dense.out_quads {
+        var sum = vec4(0.0);
+        if !is_first {
+            sum = d_bias[out];
+        }
+        sum = sum_of_columns(sum_of_columns(sum_of_columns(sum_of_columns(sum, g.a), g.b), g.c), g.d);
+        d_bias[out] = sum_of_columns(sum_of_columns(sum_of_columns(sum_of_columns(sum, g.e), g.f), g.g), g.h);
+    }
+}
+
 // A lane owns one quad of outputs, and keeps its gradients of 32 rows; the invocation goes through 16 quads of inputs with them.
+// The first row of workgroups has the bias too.
 // Grid: (out_quads/8; in_quads/16 over y and z), rounded up.
 @compute @workgroup_size(8)
 fn backward_weights(
@@ -151,6 +168,9 @@ fn backward_weights(
             gradient_rows(m, out), gradient_rows(m + 4u, out), gradient_rows(m + 8u, out), gradient_rows(m + 12u, out),
             gradient_rows(m + 16u, out), gradient_rows(m + 20u, out), gradient_rows(m + 24u, out), gradient_rows(m + 28u, out),
         );
+        if begin == 0u {
+            put_bias(g, id.x, m == 0u);
+        }
         let rows = starts(m, lane, dense.pitch);
         for (var quad = begin; quad < end; quad++) {
             let x0 = x[rows.a + quad];

@@ -89,6 +89,7 @@ fn backward_data(
     }
 }
 
+// The first row of workgroups has the bias too, whose sums are those of what they load of d_y.
 // Grid: (out_quads/8; in_quads/8 over y and z), rounded up.
 @compute @workgroup_size(8, 8)
 fn backward_weights(
@@ -98,6 +99,8 @@ fn backward_weights(
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     let block = group.y + group.z * groups.y;
+    let has_bias = block == 0u && local.y == 0u;
+    var of_bias = vec4(0.0);
     var sum = mat4x4<f32>();   // a column for each of 4 inputs
     for (var m = 0u; m < dense.rows; m += 32u) {
         workgroupBarrier();
@@ -118,8 +121,16 @@ fn backward_weights(
         for (var q = 0u; q < 8u; q++) {
             sum += four(q * 32u + local.x) * transpose(rows_of_left(q * 32u + local.y));
         }
+        if has_bias {
+            for (var row = 0u; row < 32u; row++) {
+                of_bias += right[row * 8u + local.x];
+            }
+        }
     }
     let out = group.x * 8u + local.x;
+    if has_bias && out < dense.out_quads {
+        d_bias[out] = of_bias;
+    }
     for (var j = 0u; j < 4u; j++) {
         let input = (block * 8u + local.y) * 4u + j;
         if input < dense.in_quads * 4u && out < dense.out_quads {

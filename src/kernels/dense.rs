@@ -158,7 +158,7 @@ impl Dense {
         d_y: &Buffer,
         d_weights: &Buffer,
         d_bias: &Buffer,
-    ) -> Result<[Dispatch; 2], GpuError> {
+    ) -> Result<Dispatch, GpuError> {
         let needs = [
             ("x", x, self.x_bytes()),
             ("d_y", d_y, self.y_bytes()),
@@ -171,18 +171,12 @@ impl Dense {
             Body::Lanes => 16,
         };
         let [y, z, _] = linear_grid(u64::from(self.in_quads), quads);
-        let weights = gpu.kernel(source(gpu), "backward_weights")?.bind(
+        let dispatch = gpu.kernel(source(gpu), "backward_weights")?.bind(
             gpu,
             ("dense", self),
-            &[("x", x), ("d_y", d_y), ("d_weights", d_weights)],
+            &[("x", x), ("d_y", d_y), ("d_weights", d_weights), ("d_bias", d_bias)],
             [self.out_quads.div_ceil(8), y, z],
         )?;
-        let bias = gpu.kernel(source(gpu), "backward_bias")?.bind(
-            gpu,
-            ("dense", self),
-            &[("d_y", d_y), ("d_bias", d_bias)],
-            linear_grid(u64::from(self.out_quads), 64),
-        )?;
-        Ok([weights.with_multiply_adds(self.multiply_adds()), bias])
+        Ok(dispatch.with_multiply_adds(self.multiply_adds()))
     }
 }

@@ -212,7 +212,7 @@ impl Network {
                     return Ok(list);
                 }
                 if let (true, [d_kernel, d_bias]) = (training, self.gradients_of(index).as_slice()) {
-                    list.extend(dense.backward_weights(gpu, laid.input.buffer()?, d_y, d_kernel, d_bias)?);
+                    list.push(dense.backward_weights(gpu, laid.input.buffer()?, d_y, d_kernel, d_bias)?);
                 }
                 if let Some(d_input) = d_input {
                     list.push(Dense { rows, ..*dense }.backward_data(gpu, d_y, kernel, d_input.buffer()?)?);

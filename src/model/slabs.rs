@@ -60,11 +60,8 @@ impl Network {
             let start = first * slab.bytes / slab.quads;
             let of_kernel = |whole: &Buffer| kernel.place.of(whole).part(start, part.weights_bytes());
             let (weights, gradient) = (of_kernel(&bundle.weights), room.part(0, part.weights_bytes()));
-            let [of_weights, of_bias] = part.backward_weights(gpu, &of_rows(x), d_y, &gradient, &d_bias)?;
-            list.push(of_weights);
-            if first == 0 {
-                list.push(of_bias);
-            }
+            // All of them have all of the bias.
+            list.push(part.backward_weights(gpu, &of_rows(x), d_y, &gradient, &d_bias)?);
             if let Some(d_x) = d_x {
                 list.push(part.backward_data(gpu, d_y, &weights, &of_rows(d_x))?);
             }

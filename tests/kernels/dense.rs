@@ -118,17 +118,17 @@ fn check(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     let d_y = input(gpu, &to_quads(&data.d_y, y_shape, 0));
     let (d_x, d_w, d_b) = (output(gpu, x_len), output(gpu, w_len), output(gpu, b_len));
     run(gpu, shape.backward_data(gpu, &d_y, &weights, &d_x));
-    run(gpu, shape.backward_weights(gpu, &x, &d_y, &d_w, &d_b).expect("sizes fit"));
+    run(gpu, [shape.backward_weights(gpu, &x, &d_y, &d_w, &d_b).expect("sizes fit")]);
     let [expected_x, expected_w, expected_b] = backward(p, data, &data.d_y);
-    in_slabs(gpu, shape, [&x, &d_y, &weights], [&d_x, &d_w, &d_b]);
     compare("backward data", &from_quads(&read(gpu, &d_x, x_len), x_shape, 0), &expected_x, p.outputs);
     compare("backward weights", &p.layout().unpack(&read(gpu, &d_w, w_len)), &expected_w, p.rows);
     compare("backward bias", &bias_layout.unpack(&read(gpu, &d_b, b_len)), &expected_b, p.rows);
+    in_slabs(gpu, shape, [&x, &d_y, &weights], [&d_x, &d_w, &d_b]);
 }
 
 /// The same gradients slab by slab, those of x in the place of x; they are the same to the bit.
 fn in_slabs(gpu: &Gpu, whole: Dense, [x, d_y, weights]: [&Buffer; 3], [d_x, d_w, d_b]: [&Buffer; 3]) {
-    let expected = [d_x, d_w].map(|buffer| gpu.read::<u32>(buffer).expect("read"));
+    let expected = [d_x, d_w, d_b].map(|buffer| gpu.read::<u32>(buffer).expect("read"));
     let [len_x, len_w] = [whole.x_bytes() as usize / 4, whole.weights_bytes() as usize / 4];
     let again = output(gpu, len_w);
     let copy = gpu.buffer_with("x", &gpu.read::<u32>(x).expect("read")).expect("room");
@@ -137,11 +137,12 @@ fn in_slabs(gpu: &Gpu, whole: Dense, [x, d_y, weights]: [&Buffer; 3], [d_x, d_w,
         let at = u64::from(first) * 4 * whole.bias_bytes();
         let columns = copy.part(u64::from(first) * 16, part.x_bytes());
         let [of_w, into] = [weights, &again].map(|buffer| buffer.part(at, part.weights_bytes()));
-        run(gpu, part.backward_weights(gpu, &columns, d_y, &into, d_b).expect("sizes fit"));
+        run(gpu, [part.backward_weights(gpu, &columns, d_y, &into, d_b).expect("sizes fit")]);
         run(gpu, part.backward_data(gpu, d_y, &of_w, &columns));
     }
     let name = format!("{:?} in slabs of {whole:?}", gpu.body());
     assert!(gpu.read::<u32>(&copy).expect("read")[..len_x] == expected[0][..len_x], "{name}: x");
+    assert!(gpu.read::<u32>(d_b).expect("read") == expected[2], "{name}: every slab has the whole bias");
     assert!(gpu.read::<u32>(&again).expect("read")[..len_w] == expected[1][..len_w], "{name}: weights");
 }
 
@@ -196,11 +197,15 @@ fn broken_kernels_are_caught() {
     let p = Problem { rows: 9, inputs: 40, outputs: 12, relu: false };
     let data = Data::new(&p, &mut Random::new(4), Some(4));
     for gpu in bodies() {
-        let (from, to) = match gpu.body() {
-            Body::Tiles => ("q < 8u; q++", "q < 7u; q++"),
-            Body::Lanes => ("s.b + m * next_four(r0)", "s.b + m * four(r0)"),
+        let mutants = match gpu.body() {
+            Body::Tiles => [("q < 8u; q++", "q < 7u; q++"), ("var row = 0u; row < 32u", "var row = 1u; row < 32u")],
+            Body::Lanes => {
+                [("s.b + m * next_four(r0)", "s.b + m * four(r0)"), ("(sum, g.a), g.b)", "(sum, g.a), g.a)")]
+            }
         };
-        let broken = gpu.with_edit(from, to);
-        assert_caught("dense", std::panic::AssertUnwindSafe(|| check(&broken, &p, &data, true)));
+        for (from, to) in mutants {
+            let broken = gpu.with_edit(from, to);
+            assert_caught("dense", std::panic::AssertUnwindSafe(|| check(&broken, &p, &data, true)));
+        }
     }
 }
