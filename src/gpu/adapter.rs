@@ -224,6 +224,14 @@ impl Gpu {
         Gpu { inner: Arc::new(inner) }
     }
 
+    /// The same device with so much workgroup memory: for tests of kernels for those that have little.
+    #[doc(hidden)]
+    pub fn with_workgroup_memory(&self, bytes: u32) -> Gpu {
+        let mut inner = self.parts();
+        inner.summary.workgroup_bytes = bytes;
+        Gpu { inner: Arc::new(inner) }
+    }
+
     fn variant(&self, body: Body, edit: Option<(&'static str, &'static str)>) -> Gpu {
         Gpu { inner: Arc::new(Inner { body, edit, ..self.parts() }) }
     }

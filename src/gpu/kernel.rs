@@ -33,6 +33,11 @@ impl Kernel {
         let module = gpu.module(source)?;
         let reflection =
             module.reflection(entry).cloned().ok_or_else(|| fail("it has no such entry point".to_owned()))?;
+        // wgpu does not look at this sum, and a driver given too much may hang.
+        let (own, limit) = (reflection.workgroup_bytes, gpu.summary().workgroup_bytes);
+        if own > limit {
+            return Err(fail(format!("it needs {own} bytes of workgroup memory, and the adapter has {limit}")));
+        }
         let pipeline = gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&label),
             layout: None,

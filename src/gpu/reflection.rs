@@ -23,6 +23,8 @@ pub struct Reflection {
     pub bindings: Vec<Binding>,
     /// `@workgroup_size`.
     pub workgroup_size: [u32; 3],
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
 }
 
 /// Parses and validates WGSL; returns every entry point's name and needs.
@@ -40,7 +42,11 @@ pub fn reflect(text: &str) -> Result<Vec<(String, Reflection)>, String> {
     let describe = |index: usize| {
         let used = info.get_entry_point(index);
         let mut bindings = Vec::new();
+        let mut workgroup_bytes = 0;
         for (handle, variable) in module.global_variables.iter() {
+            if variable.space == AddressSpace::WorkGroup && !used[handle].is_empty() {
+                workgroup_bytes += module.types[variable.ty].inner.size(module.to_ctx());
+            }
             let (Some(binding), Some(name)) = (&variable.binding, &variable.name) else { continue };
             if used[handle].is_empty() {
                 continue;
@@ -61,7 +67,7 @@ pub fn reflect(text: &str) -> Result<Vec<(String, Reflection)>, String> {
             bindings.push(Binding { name: name.clone(), slot: binding.binding, writable, uniform });
         }
         bindings.sort_by_key(|b| b.slot);
-        Reflection { bindings, workgroup_size: module.entry_points[index].workgroup_size }
+        Reflection { bindings, workgroup_size: module.entry_points[index].workgroup_size, workgroup_bytes }
     };
     Ok(module.entry_points.iter().enumerate().map(|(i, e)| (e.name.clone(), describe(i))).collect())
 }

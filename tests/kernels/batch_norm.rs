@@ -92,6 +92,18 @@ impl Case {
         (normalised, self.scale[c] * normalised + self.offset[c] + self.skip[i])
     }
 
+    /// The same with every argument of the function away from 0, where the slope of the ReLU jumps: among many, some come so
+    /// near to it that rounding decides.
+    fn off_the_kink(mut self) -> Case {
+        let (moments, running) = (self.moments(), (self.mean.clone(), self.variance.clone()));
+        for i in 0..self.skip.len() {
+            while [&moments, &running].iter().any(|of| self.argument(i, of).1.abs() < 1e-4) {
+                self.skip[i] = f64::from((self.skip[i] + 1e-3) as f32);
+            }
+        }
+        self
+    }
+
     /// What the error of the normalised x is measured by.
     fn size(&self, i: usize, (mean, variance): &(Vec<f64>, Vec<f64>)) -> f64 {
         let c = i % self.channels;
@@ -346,7 +358,8 @@ fn training_and_inference_are_those_of_the_reference() {
 #[test]
 fn large_batches() {
     for places in bodies_and_memories() {
-        check(&Case::new([4, 3, 1, 20_000, 2], Function::Relu, true, &mut Random::new(2)), &places);
+        let case = Case::new([4, 3, 1, 20_000, 2], Function::Relu, true, &mut Random::new(2));
+        check(&case.off_the_kink(), &places);
     }
 }
 
