@@ -3,15 +3,26 @@
 
 var<workgroup> filters: array<vec4<f32>, 128>;
 
-// Up to 16 channels of four pixels.
+// Up to four quads of channels of four pixels: each quad a column for each pixel.
 struct Pixels { a: mat4x4<f32>, b: mat4x4<f32>, c: mat4x4<f32>, d: mat4x4<f32> }
 
+// The weights of a quad of the target, a column for each channel of the source.
 fn columns(at: u32, transposed: bool) -> mat4x4<f32> {
     let m = mat4x4(filters[at], filters[at + 1u], filters[at + 2u], filters[at + 3u]);
     if transposed {
-        return transpose(m);
+        return m;
     }
-    return m;
+    return transpose(m);
+}
+
+fn add_product(sum: vec4<f32>, m: mat4x4<f32>, x: vec4<f32>) -> vec4<f32> {
+    return sum + m[0] * x.x + m[1] * x.y + m[2] * x.z + m[3] * x.w;
+}
+
+fn add_products(
+    s: mat4x4<f32>, m: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>,
+) -> mat4x4<f32> {
+    return mat4x4(add_product(s[0], m, a), add_product(s[1], m, b), add_product(s[2], m, c), add_product(s[3], m, d));
 }
 
 // An invocation owns four pixels, 64 apart, of a block of `size` quads of the target: 1 or 4, which each entry point says
@@ -34,7 +45,7 @@ fn gather(w: Walk, start: mat4x4<f32>, b: Block, index: u32, size: u32, transpos
     let o1 = origin(w, p1, base, image_size);
     let o2 = origin(w, p2, base, image_size);
     let o3 = origin(w, p3, base, image_size);
-    var s = Pixels(start, start, start, start);
+    var s = Pixels(four(start[0]), four(start[1]), four(start[2]), four(start[3]));
     for (var i = w.tap.x; i < conv.kernel; i += w.tap_step) {
         for (var j = w.tap.y; j < conv.kernel; j += w.tap_step) {
             let at = w.turn * (vec2(i - w.tap.x, j - w.tap.y) / w.tap_step);
@@ -63,25 +74,36 @@ fn gather(w: Walk, start: mat4x4<f32>, b: Block, index: u32, size: u32, transpos
                     let xc = pixel_at(rc, o);
                     let xd = pixel_at(rd, o);
                     let m0 = columns(k * 16u, transposed);
-                    s.a[0] += xa * m0; s.b[0] += xb * m0; s.c[0] += xc * m0; s.d[0] += xd * m0;
+                    s.a = add_products(s.a, m0, xa, xb, xc, xd);
                     if size > 1u {
-                        let m1 = columns(k * 16u + 4u, transposed);
-                        s.a[1] += xa * m1; s.b[1] += xb * m1; s.c[1] += xc * m1; s.d[1] += xd * m1;
-                        let m2 = columns(k * 16u + 8u, transposed);
-                        s.a[2] += xa * m2; s.b[2] += xb * m2; s.c[2] += xc * m2; s.d[2] += xd * m2;
-                        let m3 = columns(k * 16u + 12u, transposed);
-                        s.a[3] += xa * m3; s.b[3] += xb * m3; s.c[3] += xc * m3; s.d[3] += xd * m3;
+                        s.b = add_products(s.b, columns(k * 16u + 4u, transposed), xa, xb, xc, xd);
+                        s.c = add_products(s.c, columns(k * 16u + 8u, transposed), xa, xb, xc, xd);
+                        s.d = add_products(s.d, columns(k * 16u + 12u, transposed), xa, xb, xc, xd);
                     }
                 }
             }
         }
     }
-    for (var k = 0u; k < b.count; k++) {
-        let into = b.group * own + b.first + k;
-        store(s.a[k], w, p0, target_quads, into);
-        store(s.b[k], w, p1, target_quads, into);
-        store(s.c[k], w, p2, target_quads, into);
-        store(s.d[k], w, p3, target_quads, into);
+    // Not in a loop over quads: what is indexed by a variable does not stay in registers.
+    let into = b.group * own + b.first;
+    store_four(s.a, w, p0, p1, p2, p3, target_quads, into, true);
+    store_four(s.b, w, p0, p1, p2, p3, target_quads, into + 1u, size > 1u && b.count > 1u);
+    store_four(s.c, w, p0, p1, p2, p3, target_quads, into + 2u, size > 1u && b.count > 2u);
+    store_four(s.d, w, p0, p1, p2, p3, target_quads, into + 3u, size > 1u && b.count > 3u);
+}
+
+fn four(v: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4(v, v, v, v);
+}
+
+fn store_four(
+    m: mat4x4<f32>, w: Walk, p0: Place, p1: Place, p2: Place, p3: Place, quads: u32, quad: u32, there: bool,
+) {
+    if there {
+        store(m[0], w, p0, quads, quad);
+        store(m[1], w, p1, quads, quad);
+        store(m[2], w, p2, quads, quad);
+        store(m[3], w, p3, quads, quad);
     }
 }
 

@@ -13,8 +13,24 @@ pub use winograd::Winograd;
 const SHARED: &str = include_str!("../../shaders/conv.wgsl");
 const LANE_BODY: &str = include_str!("../../shaders/conv/lanes.wgsl");
 const LANE_VECTORS: &str = include_str!("../../shaders/lanes/vectors.wgsl");
-const TILES: Source =
-    Source { name: "conv/tiles.wgsl", parts: &[SHARED, include_str!("../../shaders/conv/tiles.wgsl")] };
+const TILE_BODY: &str = include_str!("../../shaders/conv/tiles.wgsl");
+const TILE_WEIGHTS: &str = include_str!("../../shaders/conv/tiles/weights.wgsl");
+const TILES: Source = Source {
+    name: "conv/tiles/direct.wgsl",
+    parts: &[SHARED, TILE_BODY, include_str!("../../shaders/conv/tiles/direct.wgsl")],
+};
+const WIDE_WEIGHTS: Source = Source {
+    name: "conv/tiles/weights/wide.wgsl",
+    parts: &[SHARED, TILE_BODY, TILE_WEIGHTS, include_str!("../../shaders/conv/tiles/weights/wide.wgsl")],
+};
+const SMALL_WEIGHTS: Source = Source {
+    name: "conv/tiles/weights/small.wgsl",
+    parts: &[SHARED, TILE_BODY, TILE_WEIGHTS, include_str!("../../shaders/conv/tiles/weights/small.wgsl")],
+};
+const NARROW_WEIGHTS: Source = Source {
+    name: "conv/tiles/weights/narrow.wgsl",
+    parts: &[SHARED, TILE_BODY, TILE_WEIGHTS, include_str!("../../shaders/conv/tiles/weights/narrow.wgsl")],
+};
 const LANES: Source = Source {
     name: "conv/lanes/direct.wgsl",
     parts: &[SHARED, LANE_BODY, LANE_VECTORS, include_str!("../../shaders/conv/lanes/direct.wgsl")],
@@ -41,7 +57,8 @@ uniform_struct! {
         out_quads: u32,
         /// Zero border around the pooled output: 1 before another convolution, 0 before a dense layer.
         y_border: u32,
-        /// Pool windows whose weight gradients one invocation sums.
+        /// What one partial sum of the weights' gradients spans: pool windows in the lane body, in the tile body the pieces of
+        /// pictures of its kernel.
         chunk: u32,
         /// Number of such chunks.
         chunks: u32,
@@ -58,6 +75,27 @@ fn source(gpu: &Gpu) -> Source {
         Body::Lanes => LANES,
     }
 }
+
+/// What a workgroup of the tile body takes at a time to sum the gradients of weights, as its shader says.
+struct Piece {
+    source: Source,
+    inputs: u32,
+    rows: u32,
+}
+
+/// Quads of outputs, and columns, of every [`Piece`].
+const PIECE_OUTPUTS: u32 = 8;
+const PIECE_COLUMNS: u32 = 16;
+
+/// Quads of inputs from which on the wide kernel of the tile body has enough to share out.
+const LEAST_WIDE: u32 = 4;
+
+/// Bytes of workgroup memory that the wide and the narrow kernel need.
+const LEAST_MEMORY: u32 = 24 << 10;
+
+/// Partial sums of the tile body that fill large GPUs: the pieces of a workgroup are as many as leave it so many workgroups
+/// (measured, benches/RESULTS.md).
+const WORKGROUPS: u32 = 256;
 
 /// What the direct kernels of this body call the weights.
 fn weights_name(gpu: &Gpu) -> &'static str {
@@ -86,13 +124,35 @@ impl Conv {
         conv.in_chunks(64)
     }
 
-    /// The gradients of the weights in as many partial sums as this body likes: a GPU is filled by them; a CPU has little to
-    /// fill, and every partial sum costs it memory traffic.
-    pub fn for_body(self, body: Body) -> Conv {
-        match body {
-            Body::Tiles => self.in_chunks(64),
+    /// The gradients of the weights in as many partial sums as this adapter likes: a GPU is filled by them; a CPU has little to
+    /// fill, and every partial sum costs it memory traffic. Needed before [`Conv::backward_weights`].
+    pub fn for_gpu(self, gpu: &Gpu) -> Conv {
+        match gpu.body() {
+            Body::Tiles => self.in_pieces(&self.piece(gpu)),
             Body::Lanes => self.in_chunks((256 / (self.in_quads * self.out_quads.div_ceil(8))).clamp(4, 64)),
         }
+    }
+
+    fn piece(&self, gpu: &Gpu) -> Piece {
+        if gpu.summary().workgroup_bytes < LEAST_MEMORY {
+            return Piece { source: SMALL_WEIGHTS, inputs: 4, rows: 4 };
+        }
+        match self.in_quads < LEAST_WIDE {
+            true => Piece { source: NARROW_WEIGHTS, inputs: 1, rows: 8 },
+            false => Piece { source: WIDE_WEIGHTS, inputs: 8, rows: 4 },
+        }
+    }
+
+    /// Workgroups that share a piece.
+    fn blocks(&self, piece: &Piece) -> u32 {
+        self.in_quads.div_ceil(piece.inputs) * self.out_quads.div_ceil(PIECE_OUTPUTS)
+    }
+
+    fn in_pieces(self, piece: &Piece) -> Conv {
+        let pieces = self.images * self.height.div_ceil(piece.rows) * self.width.div_ceil(PIECE_COLUMNS);
+        // Long sums are split here, too: a piece gives each invocation 32 terms or fewer.
+        let chunk = pieces.div_ceil((WORKGROUPS / self.blocks(piece)).max(1)).clamp(1, 512);
+        Conv { chunk, chunks: pieces.div_ceil(chunk).max(1), ..self }
     }
 
     fn in_chunks(self, wanted: u32) -> Conv {
@@ -167,10 +227,11 @@ impl Conv {
             ("code", code, self.code_bytes()),
         ];
         check_sizes("conv forward", &needs)?;
-        let blocks = self.out_quads.div_ceil(4);
         let mut source = source(gpu);
         let groups = match gpu.body() {
-            Body::Tiles => [self.width.div_ceil(16), self.height.div_ceil(16), self.images * blocks],
+            Body::Tiles => {
+                [self.width.div_ceil(16), self.height.div_ceil(16), self.images * self.out_quads.div_ceil(8)]
+            }
             Body::Lanes if self.in_quads == 1 => {
                 source = NARROW;
                 let squares = u64::from(self.height.div_ceil(4)) * u64::from(self.width.div_ceil(4));
@@ -179,7 +240,7 @@ impl Conv {
             Body::Lanes => {
                 let pairs = u64::from(self.height / 2) * u64::from((self.width / 2).div_ceil(2));
                 let [x, y, _] = linear_grid(u64::from(self.images) * pairs, 8);
-                [x, y, blocks]
+                [x, y, self.out_quads.div_ceil(4)]
             }
         };
         let dispatch = gpu.kernel(source, "forward")?.bind(
@@ -210,10 +271,15 @@ impl Conv {
             ("d_x", d_x, self.d_x_bytes()),
         ];
         check_sizes("conv backward_data", &needs)?;
+        let (mut source, mut entry) = (source(gpu), "backward_data");
         let blocks = self.in_quads.div_ceil(4);
-        let mut source = source(gpu);
         let groups = match gpu.body() {
-            Body::Tiles => [self.width.div_ceil(16), self.height.div_ceil(16), self.rows * blocks],
+            Body::Tiles => {
+                if self.in_quads == 1 {
+                    entry = "backward_data_narrow";
+                }
+                [self.width.div_ceil(16), self.height.div_ceil(16), self.rows * blocks]
+            }
             Body::Lanes if self.in_quads == 1 => {
                 source = NARROW;
                 let squares = u64::from(self.height.div_ceil(4)) * u64::from(self.width.div_ceil(4));
@@ -226,7 +292,7 @@ impl Conv {
                 [x, y, blocks]
             }
         };
-        let dispatch = gpu.kernel(source, "backward_data")?.bind(
+        let dispatch = gpu.kernel(source, entry)?.bind(
             gpu,
             ("conv", self),
             &[("d_y", d_y), ("won", code), (weights_name(gpu), weights), ("d_x", d_x)],
@@ -258,11 +324,14 @@ impl Conv {
             ("d_bias", d_bias, u64::from(self.bias_bytes()) * chunks),
         ];
         check_sizes("conv backward_weights", &needs)?;
-        let groups = match gpu.body() {
-            Body::Tiles => [self.in_quads, self.chunks.div_ceil(8), self.out_quads.div_ceil(8)],
-            Body::Lanes => [self.in_quads, self.out_quads.div_ceil(8), self.chunks],
+        let (source, groups) = match gpu.body() {
+            Body::Tiles => {
+                let piece = self.piece(gpu);
+                (piece.source, [self.blocks(&piece), self.chunks, 1])
+            }
+            Body::Lanes => (LANES, [self.in_quads, self.out_quads.div_ceil(8), self.chunks]),
         };
-        let dispatch = gpu.kernel(source(gpu), "backward_weights")?.bind(
+        let dispatch = gpu.kernel(source, "backward_weights")?.bind(
             gpu,
             ("conv", self),
             &[("x", x), ("d_y", d_y), ("won", code), ("d_weights", d_weights), ("d_bias", d_bias)],

@@ -15,6 +15,9 @@ const TILES: QuadsSource = quads_source!("plain_conv/tiles.wgsl", "plain_conv.wg
 const LANES: QuadsSource = quads_source!("plain_conv/lanes.wgsl", "plain_conv.wgsl", "lanes/vectors.wgsl");
 const DEPTHWISE: QuadsSource = quads_source!("plain_conv/depthwise.wgsl", "plain_conv.wgsl");
 
+/// Workgroups of the tile body that fill a large GPU.
+const MANY_WORKGROUPS: u64 = 512;
+
 /// What a pixel of the output sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -126,10 +129,10 @@ impl PlainConv {
         conv.in_chunks(64)
     }
 
-    /// The gradients of the weights in as many partial sums as this body likes: a GPU is filled by them; a CPU has little to
+    /// The gradients of the weights in as many partial sums as this adapter likes: a GPU is filled by them; a CPU has little to
     /// fill, and every partial sum costs it memory traffic.
-    pub fn for_body(self, body: Body) -> PlainConv {
-        match body {
+    pub fn for_gpu(self, gpu: &Gpu) -> PlainConv {
+        match gpu.body() {
             Body::Tiles => self.in_chunks(64),
             Body::Lanes => {
                 let [x, y, _] = self.weights_grid();
@@ -213,6 +216,11 @@ impl PlainConv {
         source.of(quads)
     }
 
+    /// Whether blocks of four quads would leave a large GPU mostly idle.
+    fn is_small(&self, group_quads: u32, pixels: u64) -> bool {
+        u64::from(self.groups() * group_quads.div_ceil(4)) * pixels.div_ceil(256) < MANY_WORKGROUPS
+    }
+
     /// The entry point, and the grid, that gather the pixels of `group_quads` quads in each group.
     fn gathered(
         &self,
@@ -224,7 +232,7 @@ impl PlainConv {
         // Quads and pixels of a workgroup.
         let (entry, quads, own) = match gpu.body() {
             _ if self.depthwise == 1 => (wide, 1, 512),
-            Body::Tiles if group_quads == 1 => (narrow, 1, 256),
+            Body::Tiles if group_quads == 1 || self.is_small(group_quads, pixels) => (narrow, 1, 256),
             Body::Tiles => (wide, 4, 256),
             Body::Lanes if group_quads == 1 && narrow == "backward_data_narrow" => (narrow, 1, 64),
             Body::Lanes if group_quads <= 2 && narrow == "forward_narrow" => (narrow, 2, 64),

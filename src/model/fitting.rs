@@ -89,7 +89,7 @@ fn even(batch: u32, most: u32) -> u32 {
 fn training_bytes(gpu: &Gpu, spec: &NetworkSpec, part: u32, purpose: Purpose) -> u64 {
     let Ok(shapes) = Shapes::new(spec, part) else { return 0 };
     let states = if let Purpose::Train(rule, _) = purpose { rule.states() } else { (false, false) };
-    shapes.for_body(gpu.body()).training_bytes(u64::from(states.0) + u64::from(states.1))
+    shapes.for_gpu(gpu).training_bytes(u64::from(states.0) + u64::from(states.1))
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ impl Network {
         fit(gpu, spec, batch, training)?;
         // In an explanation, the gradients of all outputs share one forward pass.
         let shared = if let Purpose::Explain(target) = purpose { target.outputs(spec.classes) } else { 1 };
-        let shapes = Shapes::new(spec, batch)?.with_shared_gradients(shared).for_body(gpu.body());
+        let shapes = Shapes::new(spec, batch)?.with_shared_gradients(shared).for_gpu(gpu);
         let gradients = match purpose {
             Purpose::Infer => Gradients::None,
             Purpose::Explain(_) => Gradients::OfInput,

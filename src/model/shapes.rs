@@ -3,7 +3,7 @@
 use super::graph::{Graph, Node, Operation, Shape};
 use super::slabs::Slab;
 use super::{ModelError, NetworkSpec, Padding, Target};
-use crate::gpu::{Body, Gpu};
+use crate::gpu::Gpu;
 use crate::kernels::QUAD;
 use crate::kernels::activation::Activation;
 use crate::kernels::augment::Augment;
@@ -91,12 +91,12 @@ impl Shapes {
         self
     }
 
-    /// The same with the weights' gradients summed as this body likes it.
-    pub fn for_body(mut self, body: Body) -> Shapes {
+    /// The same with the weights' gradients summed as this adapter likes it.
+    pub fn for_gpu(mut self, gpu: &Gpu) -> Shapes {
         for stage in &mut self.stages {
             match stage {
-                Stage::Block(conv) => *conv = conv.for_body(body),
-                Stage::Conv(conv) => *conv = conv.for_body(body),
+                Stage::Block(conv) => *conv = conv.for_gpu(gpu),
+                Stage::Conv(conv) => *conv = conv.for_gpu(gpu),
                 _ => {}
             }
         }

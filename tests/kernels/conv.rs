@@ -1,8 +1,7 @@
 //! Convolution, ReLU, pooling and their gradients.
 
-use glowworm::gpu::{Body, Gpu};
+use glowworm::gpu::{Body, Buffer, Gpu};
 use glowworm::kernels::conv::{Conv, Winograd};
-use glowworm::kernels::reduce::Reduce;
 use glowworm::model::Layout;
 
 use crate::harness::*;
@@ -26,7 +25,7 @@ impl Problem {
             images: random.size(1, 3),
             height: random.size(2, 37),
             width: random.size(2, 37),
-            inputs: random.size(1, 21),
+            inputs: random.size(1, 41),
             outputs: random.size(1, 41),
             border: random.size(0, 1),
             shared: random.size(1, 3),
@@ -230,11 +229,13 @@ fn check_forward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     }
 }
 
-fn check_backward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
-    let compare = |what: &str, got: &[f32], expected: &Sums, chain: usize| {
-        let name = format!("{:?} {what} {p:?}", gpu.body());
-        if exact { assert_exact(&name, got, &expected.value) } else { assert_close(&name, got, expected, chain) }
-    };
+/// Holds gradients against expected ones, where `chain` is the longest chain of additions.
+fn compare(gpu: &Gpu, what: &str, p: &Problem, exact: bool, got: &[f32], expected: &Sums, chain: usize) {
+    let name = format!("{:?} {what} {p:?}", gpu.body());
+    if exact { assert_exact(&name, got, &expected.value) } else { assert_close(&name, got, expected, chain) }
+}
+
+fn check_backward_data(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     let shape = p.shape();
     let (_, codes) = pool(p, &convolve(p, &data.x, &data.w, &data.b));
     let code = words(gpu, &packed_codes(p, &codes));
@@ -246,10 +247,16 @@ fn check_backward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     let d_x = quads_output(gpu, quad_len(x_shape, 0));
     run(gpu, shape.backward_data(gpu, &d_y, &code, &weights, &d_x));
     let got = from_quads(&read_quads(gpu, &d_x, quad_len(x_shape, 0)), x_shape, 0);
-    compare("backward data", &got, &backward_data(p, &d_z, &data.w, p.rows()), 9 * p.outputs);
+    let expected = backward_data(p, &d_z, &data.w, p.rows());
+    compare(gpu, "backward data", p, exact, &got, &expected, 9 * p.outputs);
+}
 
+fn check_backward_weights(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
+    let (_, codes) = pool(p, &convolve(p, &data.x, &data.w, &data.b));
+    let code = words(gpu, &packed_codes(p, &codes));
+    let d_y = quads_input(gpu, &to_quads(&data.d_y, p.y(p.rows()), 0));
     // The gradients of the weights are those of the first of the rows that share a forward pass.
-    let shape = Conv { rows: p.images as u32, ..shape }.for_body(gpu.body());
+    let shape = Conv { rows: p.images as u32, ..p.shape() }.for_gpu(gpu);
     let own: usize = p.y(p.images).iter().product();
     let d_z = unpool(p, p.images, &data.d_y[..own], &codes);
     let (layout, bias_layout) = (p.layout(), Layout::Bias { outputs: p.outputs as u32 });
@@ -257,21 +264,24 @@ fn check_backward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     let chunks = shape.chunks as usize;
     let x = quads_input(gpu, &to_quads(&data.x, p.x(), 1));
     let (w_parts, b_parts) = (output(gpu, w_len * chunks), output(gpu, b_len * chunks));
-    let (d_w, d_b) = (output(gpu, w_len), output(gpu, b_len));
-    let sum = |len: usize| Reduce::of(len as u64 * 4, shape.chunks);
-    run(
-        gpu,
-        [
-            shape.backward_weights(gpu, &x, &d_y, &code, &w_parts, &b_parts).expect("sizes fit"),
-            sum(w_len).sum(gpu, &w_parts, &d_w).expect("sizes fit"),
-            sum(b_len).sum(gpu, &b_parts, &d_b).expect("sizes fit"),
-        ],
-    );
-    read(gpu, &w_parts, w_len * chunks);
+    run(gpu, shape.backward_weights(gpu, &x, &d_y, &code, &w_parts, &b_parts));
+    let total = |parts: &Buffer, len: usize| {
+        let mut sum = vec![0.0; len];
+        for part in read(gpu, parts, len * chunks).chunks(len) {
+            sum.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+        }
+        sum
+    };
     let (expected_w, expected_b) = backward_weights(p, &data.x, &d_z);
     let chain = p.images * p.height * p.width / 4 + 1;
-    compare("backward weights", &layout.unpack(&read(gpu, &d_w, w_len)), &expected_w, chain);
-    compare("backward bias", &bias_layout.unpack(&read(gpu, &d_b, b_len)), &expected_b, chain);
+    let (d_w, d_b) = (layout.unpack(&total(&w_parts, w_len)), bias_layout.unpack(&total(&b_parts, b_len)));
+    compare(gpu, "backward weights", p, exact, &d_w, &expected_w, chain);
+    compare(gpu, "backward bias", p, exact, &d_b, &expected_b, chain);
+}
+
+fn check_backward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
+    check_backward_data(gpu, p, data, exact);
+    check_backward_weights(gpu, p, data, exact);
 }
 
 #[test]
@@ -300,6 +310,7 @@ fn forward_and_gradients_are_exact_on_whole_numbers_and_close_on_others() {
                 let data = Data::new(&p, &mut random, exact);
                 check_forward(&gpu, &p, &data, exact);
                 check_backward(&gpu, &p, &data, exact);
+                check_backward_weights(&gpu.with_workgroup_memory(16 << 10), &p, &data, exact);
             }
         }
     }
@@ -407,24 +418,32 @@ fn gradients_sum_more_windows_than_a_loop_may_turn() {
 
 #[test]
 fn broken_kernels_are_caught() {
-    // A tap read in the wrong place, and weights that are not turned; of one quad of inputs, rows in the wrong place.
-    let tiles = [(4, ("local.x * 2u + tap % 3u;", "local.x * 2u + tap % 2u;"), ("2u - tap / 3u", "tap / 3u"))];
-    let lanes = [
-        (8, ("v.b, v.c, v.d, v.e, low + pitch", "v.b, v.c, v.d, v.d, low + pitch"), ("low + 6u", "low + 3u")),
-        (4, ("weigh(s[5], ", "weigh(s[4], "), ("narrow_row(z.r5, ", "narrow_row(z.r4, ")),
-    ];
+    // A tap read in the wrong place, weights that are not turned, and a row of the filter over the wrong pixels; of one quad of
+    // inputs, rows in the wrong place.
+    let tiles = (
+        ("slot(local.y * 2u + row, column + 1u)", "slot(local.y * 2u + row, column + 2u)"),
+        ("+ 8u - index", "+ index"),
+        ("(row + filter_row) * row_pitch", "row * row_pitch"),
+    );
+    let picked = ("let right = left + 2u;", "let right = left + 1u;");
+    let lanes =
+        (("v.b, v.c, v.d, v.e, low + pitch", "v.b, v.c, v.d, v.d, low + pitch"), ("low + 6u", "low + 3u"), picked);
+    let narrow = (("weigh(s[5], ", "weigh(s[4], "), ("narrow_row(z.r5, ", "narrow_row(z.r4, "), picked);
     for gpu in bodies() {
         let edits = match gpu.body() {
-            Body::Tiles => &tiles[..],
-            Body::Lanes => &lanes[..],
+            Body::Tiles => [(4, tiles), (16, tiles)],
+            Body::Lanes => [(4, narrow), (8, lanes)],
         };
-        for &(inputs, forward, backward) in edits {
+        for (inputs, (forward, data_edit, weights)) in edits {
             let p = Problem { images: 1, height: 8, width: 8, inputs, outputs: 8, border: 0, shared: 1 };
             let data = Data::new(&p, &mut Random::new(4), true);
-            let broken = gpu.with_edit(forward.0, forward.1);
-            assert_caught("forward", std::panic::AssertUnwindSafe(|| check_forward(&broken, &p, &data, true)));
-            let broken = gpu.with_edit(backward.0, backward.1);
-            assert_caught("backward", std::panic::AssertUnwindSafe(|| check_backward(&broken, &p, &data, true)));
+            let caught = |what: &str, edit: (&'static str, &'static str), check: fn(&Gpu, &Problem, &Data, bool)| {
+                let broken = gpu.with_edit(edit.0, edit.1);
+                assert_caught(what, std::panic::AssertUnwindSafe(|| check(&broken, &p, &data, true)));
+            };
+            caught("forward", forward, check_forward);
+            caught("backward data", data_edit, check_backward_data);
+            caught("backward weights", weights, check_backward_weights);
         }
     }
 }

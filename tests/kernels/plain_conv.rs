@@ -258,7 +258,7 @@ fn check_backward(gpu: &Gpu, p: &Problem, data: &Data, exact: bool) {
     compare(&name("backward data"), &got, p.x(p.rows()), &expected, chain, exact);
 
     // The gradients of the weights are those of the first of the rows that share a forward pass.
-    let shape = PlainConv { rows: p.images as u32, ..p.shape() }.for_body(gpu.body());
+    let shape = PlainConv { rows: p.images as u32, ..p.shape() }.for_gpu(gpu);
     let (layout, bias_layout) = (p.layout(), Layout::Bias { outputs: p.outputs as u32 });
     let (w_len, b_len) = (layout.device_len(), bias_layout.device_len());
     let chunks = shape.chunks as usize;
@@ -340,7 +340,7 @@ fn even(mut sums: Sums) -> Sums {
 
 /// Winograd's sums cancel more than direct ones: some times the tolerance.
 fn check_winograd(gpu: &Gpu, p: &Problem, data: &Data) {
-    let shape = PlainConv { rows: p.rows() as u32, ..p.shape().for_body(gpu.body()) };
+    let shape = PlainConv { rows: p.rows() as u32, ..p.shape().for_gpu(gpu) };
     let Some(fast) = Winograd::of(gpu, &shape) else { return };
     let name = |what: &str| format!("winograd {what} {p:?}");
     let scratch = Scratch::new(gpu, &[fast], true).expect("room for scratch");
