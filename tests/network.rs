@@ -228,7 +228,7 @@ fn a_batch_in_parts_has_the_gradient_of_the_whole() {
     }
 }
 
-/// A dense kernel of 32 MiB, over which the optimiser steps slab by slab where the gradients are not asked for.
+/// A dense kernel of 64 MiB, over which the optimiser steps slab by slab where the gradients are not asked for.
 #[test]
 fn a_step_in_slabs_is_the_same_to_the_bit() {
     let layers = vec![
@@ -236,7 +236,7 @@ fn a_step_in_slabs_is_the_same_to_the_bit() {
         Layer::Relu,
         Layer::max_pool(),
         Layer::Flatten,
-        Layer::Dense { units: 1024 },
+        Layer::Dense { units: 2048 },
         Layer::Relu,
         Layer::Dropout { rate: 0.2 },
         Layer::Softmax,
@@ -258,30 +258,5 @@ fn a_step_in_slabs_is_the_same_to_the_bit() {
         });
         assert!(whole == slabs, "{:?}: the weights differ", gpu.body());
         assert!(whole != Weights::initial(&spec, 5), "{:?}: nothing was learnt", gpu.body());
-    }
-}
-
-/// However many layers there are: a GPU takes about as long for a dispatch over a few numbers as over many thousands.
-#[test]
-fn what_is_done_alike_to_all_parameters_is_one_dispatch() {
-    for (gpu, name) in
-        bodies().into_iter().flat_map(|gpu| ["reference", "resnet-small"].map(|name| (gpu.clone(), name)))
-    {
-        let spec = NetworkSpec::builtin(name, 16, 16, 3).expect("built in");
-        let purpose = OptimizerSettings::Adam.purpose();
-        let network = Network::new(&gpu, &spec, 4, purpose, &Initial::new(&spec, 1)).expect("it fits");
-        let mut network = network.accumulating().and_then(Network::averaging).expect("room");
-        let pixels = gpu.buffer("pixels", 16 * 16 * 4).expect("room");
-        for frozen in [0, 1, 3] {
-            network.freeze(frozen).expect("some are left");
-            let plan = network.training_plan(&pixels).expect("it is for training");
-            let count = |label: &str| plan.dispatches().iter().filter(|dispatch| dispatch.label() == label).count();
-            let each = ["optimizer.wgsl:adam", "reduce.wgsl:accumulate"];
-            let name = format!("{:?} {name}, {frozen} frozen", gpu.body());
-            assert_eq!(each.map(count), [1, 1], "{name}");
-            assert!(count("reduce.wgsl:sum") <= 1, "{name}");
-            // Running statistics have an average too.
-            assert!(count("average.wgsl:move_on") <= 2, "{name}");
-        }
     }
 }

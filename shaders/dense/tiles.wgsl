@@ -1,14 +1,19 @@
 // The body for GPUs: 32x32 outputs a workgroup of 8x8, four rows of one quad an invocation; 32 terms of the sum at a
 // time pass through workgroup memory.
 
-var<workgroup> left: array<vec4<f32>, 256>;    // [32 rows][8 quads]
-var<workgroup> right: array<vec4<f32>, 256>;   // [32 rows][8 quads]
+const pitch = 9u;   // of 8 quads: the odd one spares invocations that read different rows from meeting in one bank
 
-fn four(at: u32) -> mat4x4<f32> {
-    return mat4x4(right[at], right[at + 8u], right[at + 16u], right[at + 24u]);
+var<workgroup> left: array<vec4<f32>, 288>;    // [32 rows][8 quads of pitch]
+var<workgroup> right: array<vec4<f32>, 288>;   // the same
+
+// Four rows from `row` on, at one quad.
+fn four(row: u32, quad: u32) -> mat4x4<f32> {
+    let at = row * pitch + quad;
+    return mat4x4(right[at], right[at + pitch], right[at + 2u * pitch], right[at + 3u * pitch]);
 }
-fn rows_of_left(at: u32) -> mat4x4<f32> {
-    return mat4x4(left[at], left[at + 8u], left[at + 16u], left[at + 24u]);
+fn rows_of_left(row: u32, quad: u32) -> mat4x4<f32> {
+    let at = row * pitch + quad;
+    return mat4x4(left[at], left[at + pitch], left[at + 2u * pitch], left[at + 3u * pitch]);
 }
 
 // Grid: (out_quads/8, rows/32, slices), rounded up.
@@ -23,22 +28,23 @@ fn forward(
     for (var k = group.z * dense.slice; k < end; k += 8u) {
         workgroupBarrier();
         for (var i = index; i < 256u; i += 64u) {
+            let at = i / 8u * pitch + i % 8u;
             let row = group.y * 32u + i / 8u;
             let quad = k + i % 8u;
-            left[i] = vec4(0.0);
+            left[at] = vec4(0.0);
             if row < dense.rows && quad < end {
-                left[i] = x[row * dense.pitch + quad];
+                left[at] = x[row * dense.pitch + quad];
             }
             let input = k * 4u + i / 8u;
             let out = group.x * 8u + i % 8u;
-            right[i] = vec4(0.0);
+            right[at] = vec4(0.0);
             if input < end * 4u && out < dense.out_quads {
-                right[i] = weights[input * dense.out_quads + out];
+                right[at] = weights[input * dense.out_quads + out];
             }
         }
         workgroupBarrier();
         for (var q = 0u; q < 8u; q++) {
-            sum += four(q * 32u + local.x) * rows_of_left(local.y * 32u + q);
+            sum += four(q * 4u, local.x) * rows_of_left(local.y * 4u, q);
         }
     }
     let out = group.x * 8u + local.x;
@@ -63,21 +69,22 @@ fn backward_data(
     for (var n = 0u; n < dense.out_quads; n += 8u) {
         workgroupBarrier();
         for (var i = index; i < 256u; i += 64u) {
+            let at = i / 8u * pitch + i % 8u;
             let row = group.y * 32u + i / 8u;
             let out = n + i % 8u;
-            left[i] = vec4(0.0);
+            left[at] = vec4(0.0);
             if row < dense.rows && out < dense.out_quads {
-                left[i] = d_y[row * dense.out_quads + out];
+                left[at] = d_y[row * dense.out_quads + out];
             }
             let input = block * 32u + i / 8u;
-            right[i] = vec4(0.0);
+            right[at] = vec4(0.0);
             if input < dense.in_quads * 4u && out < dense.out_quads {
-                right[i] = weights[input * dense.out_quads + out];
+                right[at] = weights[input * dense.out_quads + out];
             }
         }
         workgroupBarrier();
         for (var q = 0u; q < 8u; q++) {
-            sum += transpose(four(local.x * 32u + q)) * rows_of_left(local.y * 32u + q);
+            sum += transpose(four(local.x * 4u, q)) * rows_of_left(local.y * 4u, q);
         }
     }
     let quad = block * 8u + local.x;
@@ -105,25 +112,26 @@ fn backward_weights(
     for (var m = 0u; m < dense.rows; m += 32u) {
         workgroupBarrier();
         for (var i = index; i < 256u; i += 64u) {
+            let at = i / 8u * pitch + i % 8u;
             let row = m + i / 8u;
             let quad = block * 8u + i % 8u;
-            left[i] = vec4(0.0);
+            left[at] = vec4(0.0);
             if row < dense.rows && quad < dense.in_quads {
-                left[i] = x[row * dense.pitch + quad];
+                left[at] = x[row * dense.pitch + quad];
             }
             let out = group.x * 8u + i % 8u;
-            right[i] = vec4(0.0);
+            right[at] = vec4(0.0);
             if row < dense.rows && out < dense.out_quads {
-                right[i] = d_y[row * dense.out_quads + out];
+                right[at] = d_y[row * dense.out_quads + out];
             }
         }
         workgroupBarrier();
         for (var q = 0u; q < 8u; q++) {
-            sum += four(q * 32u + local.x) * transpose(rows_of_left(q * 32u + local.y));
+            sum += four(q * 4u, local.x) * transpose(rows_of_left(q * 4u, local.y));
         }
         if has_bias {
             for (var row = 0u; row < 32u; row++) {
-                of_bias += right[row * 8u + local.x];
+                of_bias += right[row * pitch + local.x];
             }
         }
     }

@@ -8,12 +8,13 @@ use crate::gpu::{Buffer, Dispatch};
 use crate::kernels::QUAD;
 use crate::kernels::dense::Dense;
 
-/// Bytes of a slab of weights at most, unless sixteen quads of inputs have more.
-const SLAB: u64 = 8 << 20;
+/// Bytes of a slab of weights at most, unless sixteen quads of inputs have more. Enough to fill a large GPU: with 8 MiB, it
+/// took twice as long.
+const SLAB: u64 = 32 << 20;
 /// Quads of a slab are a multiple of this, so that all parts of buffers begin where a binding may begin.
 const ALIGNED: u64 = 16;
 /// Kernels of as many slabs are cut; less is not worth the dispatches.
-const LEAST: u64 = 4;
+const LEAST: u64 = 2;
 
 /// How a kernel is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +80,7 @@ mod tests {
     fn only_large_kernels_are_cut_and_slabs_begin_where_bindings_may() {
         let dense = |area: u32, outputs: u32| Slab::of(Layout::Dense { area, channels: 128, outputs });
         assert_eq!(dense(64, 256), None);
-        assert_eq!(dense(1024, 256), Some(Slab { quads: 2048, bytes: 8 << 20 }));
+        assert_eq!(dense(1024, 256), Some(Slab { quads: 8192, bytes: 32 << 20 }));
         for outputs in [1, 7, 300, 5000, 100_000] {
             let slab = dense(1 << 16, outputs).expect("large");
             assert!(slab.quads % 16 == 0 && slab.bytes % 256 == 0 && slab.bytes > 0, "{slab:?}");
