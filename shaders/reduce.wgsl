@@ -1,4 +1,4 @@
-// total[i] = sum over chunks of parts[chunk][i], in order: the second half of sums that were split over the device. Many such
+// total[i] = sum over chunks of parts[chunk][i], always in the same order: the second half of sums that were split over the device. Many such
 // sums lie in the same memory.
 
 struct Reduce {
@@ -41,11 +41,25 @@ fn sum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) gr
         which++;
     }
     let reduce = sums[which];
-    var value = vec4(0.0);
-    for (var c = 0u; c < reduce.chunks; c++) {
-        value += parts[reduce.parts_at + c * reduce.quads + i];
+    // Four chains, since a chain waits for each of its loads.
+    var a = vec4(0.0);
+    var b = vec4(0.0);
+    var c = vec4(0.0);
+    var d = vec4(0.0);
+    let pitch = reduce.quads;
+    var at = reduce.parts_at + i;
+    let whole = at + reduce.chunks / 4u * 4u * pitch;
+    let end = at + reduce.chunks * pitch;
+    for (; at < whole; at += 4u * pitch) {
+        a += parts[at];
+        b += parts[at + pitch];
+        c += parts[at + 2u * pitch];
+        d += parts[at + 3u * pitch];
     }
-    total[reduce.total_at + i] = value;
+    for (; at < end; at += pitch) {
+        a += parts[at];
+    }
+    total[reduce.total_at + i] = (a + b) + (c + d);
 }
 
 // total = the first parts, or total + parts: the gradient of a batch that is worked on in parts.

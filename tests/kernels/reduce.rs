@@ -81,7 +81,7 @@ fn parts_of_a_batch_are_added_up_and_the_first_begins_anew() {
 #[test]
 fn a_broken_kernel_is_caught() {
     for gpu in bodies() {
-        let broken = gpu.with_edit("var c = 0u", "var c = 1u");
+        let broken = gpu.with_edit("let whole = at +", "let whole = at + pitch +");
         assert_caught(
             "reduce",
             std::panic::AssertUnwindSafe(|| check(&broken, &[(5, 9), (2, 3)], &mut Random::new(2))),
