@@ -1,19 +1,23 @@
 // The body for GPUs: 32x32 outputs a workgroup of 8x8, four rows of one quad an invocation; 32 terms of the sum at a
 // time pass through workgroup memory.
 
-const pitch = 9u;   // of 8 quads: the odd one spares invocations that read different rows from meeting in one bank
-
-var<workgroup> left: array<vec4<f32>, 288>;    // [32 rows][8 quads of pitch]
+var<workgroup> left: array<vec4<f32>, 288>;    // [32 rows][8 quads], as `place` orders them
 var<workgroup> right: array<vec4<f32>, 288>;   // the same
 
-// Four rows from `row` on, at one quad.
+// Every fourth row together, and nine quads from one to the next: whether invocations read side by side neighbouring quads, or
+// one quad of every fourth row, none of them meet in a bank.
+fn place(row: u32, quad: u32) -> u32 {
+    return (row % 4u) * 72u + row / 4u * 9u + quad;
+}
+
+// Four rows from `row` on, a multiple of four, at one quad.
 fn four(row: u32, quad: u32) -> mat4x4<f32> {
-    let at = row * pitch + quad;
-    return mat4x4(right[at], right[at + pitch], right[at + 2u * pitch], right[at + 3u * pitch]);
+    let at = place(row, quad);
+    return mat4x4(right[at], right[at + 72u], right[at + 144u], right[at + 216u]);
 }
 fn rows_of_left(row: u32, quad: u32) -> mat4x4<f32> {
-    let at = row * pitch + quad;
-    return mat4x4(left[at], left[at + pitch], left[at + 2u * pitch], left[at + 3u * pitch]);
+    let at = place(row, quad);
+    return mat4x4(left[at], left[at + 72u], left[at + 144u], left[at + 216u]);
 }
 
 // Grid: (out_quads/8, rows/32, slices), rounded up.
@@ -28,7 +32,7 @@ fn forward(
     for (var k = group.z * dense.slice; k < end; k += 8u) {
         workgroupBarrier();
         for (var i = index; i < 256u; i += 64u) {
-            let at = i / 8u * pitch + i % 8u;
+            let at = place(i / 8u, i % 8u);
             let row = group.y * 32u + i / 8u;
             let quad = k + i % 8u;
             left[at] = vec4(0.0);
@@ -69,7 +73,7 @@ fn backward_data(
     for (var n = 0u; n < dense.out_quads; n += 8u) {
         workgroupBarrier();
         for (var i = index; i < 256u; i += 64u) {
-            let at = i / 8u * pitch + i % 8u;
+            let at = place(i / 8u, i % 8u);
             let row = group.y * 32u + i / 8u;
             let out = n + i % 8u;
             left[at] = vec4(0.0);
@@ -112,7 +116,7 @@ fn backward_weights(
     for (var m = 0u; m < dense.rows; m += 32u) {
         workgroupBarrier();
         for (var i = index; i < 256u; i += 64u) {
-            let at = i / 8u * pitch + i % 8u;
+            let at = place(i / 8u, i % 8u);
             let row = m + i / 8u;
             let quad = block * 8u + i % 8u;
             left[at] = vec4(0.0);
@@ -131,7 +135,7 @@ fn backward_weights(
         }
         if has_bias {
             for (var row = 0u; row < 32u; row++) {
-                of_bias += right[row * pitch + local.x];
+                of_bias += right[place(row, local.x)];
             }
         }
     }
