@@ -70,7 +70,7 @@ impl Observer for EpochProgress {
         let each = start.elapsed().as_secs_f64() / moment.done.saturating_sub(before).max(1) as f64;
         let left = each * self.steps.saturating_sub(moment.done) as f64;
         bar.set_message(format!(
-            "{left:.0}s left  {:.0}ms/step  loss: {:.4}  accuracy: {:.4}",
+            "{left:.0}s left  {:.1}ms/step  loss: {:.4}  accuracy: {:.4}",
             1e3 * each,
             moment.loss,
             moment.accuracy
@@ -94,10 +94,10 @@ impl Observer for EpochProgress {
                 // The last line is printed rather than drawn, so that a narrow terminal wraps it in place of cutting it.
                 let each = 1e3 * epoch.seconds / self.steps.max(1) as f64;
                 bar.finish_and_clear();
-                println!("{0}/{0} {1} {2:.1}s  {each:.0}ms/step  {figures}", self.steps, "━".repeat(20), epoch.seconds);
+                println!("{0}/{0} {1} {2:.2}s  {each:.1}ms/step  {figures}", self.steps, "━".repeat(20), epoch.seconds);
             }
             (None, Output::Plain) => {
-                println!("epoch {}/{}  {:.1}s  {figures}", epoch.epoch, self.epochs, epoch.seconds)
+                println!("epoch {}/{}  {:.2}s  {figures}", epoch.epoch, self.epochs, epoch.seconds)
             }
             _ => {}
         }
