@@ -5,6 +5,7 @@
 mod architecture;
 mod average;
 mod bundles;
+mod compile_ahead;
 mod error;
 mod explanation;
 mod fitting;
@@ -26,6 +27,7 @@ mod tensor_file;
 mod weights;
 
 pub use architecture::Architecture;
+pub use compile_ahead::CompileAhead;
 pub use error::ModelError;
 pub use explanation::Target;
 pub use fitting::{Part, network_for_training};

@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::super::CommandError;
 use super::{BenchArgs, Task};
 use crate::gpu::{Gpu, Plan, Work};
-use crate::model::NetworkSpec;
+use crate::model::{CompileAhead, NetworkSpec};
+use crate::training::OptimizerSettings;
 
 /// A plan's time, whole and kernel by kernel.
 pub struct Timed {
@@ -74,10 +75,14 @@ pub fn each(gpu: &Gpu, plan: &Plan, repeats: u32) -> Result<Vec<f64>, CommandErr
 
 /// Lays a task's plan and measures it, with its kernels or without.
 pub fn time(args: &BenchArgs, gpu: &Gpu, spec: &NetworkSpec, task: Task) -> Result<Timed, CommandError> {
+    let ahead =
+        (task == Task::TrainingStep).then(|| CompileAhead::of_training(gpu, spec, OptimizerSettings::Adam.purpose()));
     let (plan, images) = task.lay(gpu, spec, args.batch_size)?;
     for _ in 0..args.warmup {
         median(gpu, &plan, 1)?;
     }
+    // Without unmeasured runs, what is measured is a start.
+    let _ahead = ahead.filter(|_| args.warmup == 0);
     let seconds = median(gpu, &plan, args.repeats)?;
     let mut timed = Timed { name: task.name(), images, seconds, dispatches: Vec::new(), kernels: Vec::new() };
     if !args.steps_only {

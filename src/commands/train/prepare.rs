@@ -13,7 +13,7 @@ use crate::data::check::CheckReport;
 use crate::data::{self, Dataset, DecodeOptions, ExcludeList, OpenOptions, Pixels, name_below};
 use crate::explain::background_sample;
 use crate::gpu::Gpu;
-use crate::model::{Metadata, Network, Numbers, Part, network_for_training};
+use crate::model::{CompileAhead, Metadata, Network, Numbers, Part, network_for_training};
 use crate::report::{Output, progress};
 
 /// The drawn set's place and seed.
@@ -35,6 +35,8 @@ pub(super) struct Prepared {
     pub report: Option<CheckReport>,
     /// Pictures that are left out.
     excluded: ExcludeList,
+    /// Compiles kernels until the first step has them.
+    _ahead: CompileAhead,
 }
 
 impl Prepared {
@@ -49,6 +51,7 @@ impl Prepared {
         output: Output,
         say: &Say,
     ) -> Result<Prepared, CommandError> {
+        let ahead = CompileAhead::of_training(gpu, &settings.network, settings.recipe.optimizer.purpose());
         let network = lay(gpu, &settings, start.as_deref(), args.fit)?;
         say.line(format_args!("network  {}", settings.network_in_a_line()));
         if let Some(last) = network.last_frozen() {
@@ -73,7 +76,8 @@ impl Prepared {
             dataset.classes.len(),
             dataset.classes.join(", "),
         ));
-        Ok(Prepared { settings, classes: dataset.classes, network, start, train, test, watch, report, excluded })
+        let classes = dataset.classes;
+        Ok(Prepared { settings, classes, network, start, train, test, watch, report, excluded, _ahead: ahead })
     }
 
     /// The fold, from 0, in which each training picture is held out, where the run is a cross-validation; copies and near
