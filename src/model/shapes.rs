@@ -247,14 +247,15 @@ fn stage(graph: &Graph, index: usize, batch: u32) -> Stage {
     }
 }
 
-fn too_large(spec: &NetworkSpec, batch: u32, training: bool, limit: u64) -> Option<(String, u64)> {
-    let shapes = Shapes::new(spec, batch).ok()?;
+fn too_large(gpu: &Gpu, spec: &NetworkSpec, batch: u32, training: bool) -> Option<(String, u64)> {
+    let shapes = Shapes::new(spec, batch).ok()?.for_gpu(gpu);
+    let limit = gpu.max_tensor_bytes();
     shapes.tensors(training).into_iter().filter(|t| t.1 > limit).max_by_key(|t| t.1)
 }
 
 /// The largest batch, up to `most`, of which the adapter binds every tensor.
 pub fn fitting_batch(gpu: &Gpu, spec: &NetworkSpec, most: u32, training: bool) -> Option<u32> {
-    (1..=most).rev().find(|&batch| too_large(spec, batch, training, gpu.max_tensor_bytes()).is_none())
+    (1..=most).rev().find(|&batch| too_large(gpu, spec, batch, training).is_none())
 }
 
 /// Holds every tensor of the network against the adapter's limits.
@@ -264,13 +265,13 @@ pub fn fitting_batch(gpu: &Gpu, spec: &NetworkSpec, most: u32, training: bool) -
 pub fn fit(gpu: &Gpu, spec: &NetworkSpec, batch: u32, training: bool) -> Result<(), ModelError> {
     spec.check()?;
     let limit = gpu.max_tensor_bytes();
-    let Some((tensor, bytes)) = too_large(spec, batch, training, limit) else { return Ok(()) };
+    let Some((tensor, bytes)) = too_large(gpu, spec, batch, training) else { return Ok(()) };
     let fitting_batch = fitting_batch(gpu, spec, batch - 1, training);
     let smaller = |side: u32| NetworkSpec { height: side, width: side, ..spec.clone() };
     let fitting_side = (1..=spec.height.min(spec.width) / 8)
         .rev()
         .map(|eighth| eighth * 8)
-        .find(|&side| smaller(side).check().is_ok() && too_large(&smaller(side), batch, training, limit).is_none());
+        .find(|&side| smaller(side).check().is_ok() && too_large(gpu, &smaller(side), batch, training).is_none());
     let advice = match (fitting_batch, fitting_side) {
         (Some(b), Some(s)) => format!("--batch-size {b} fits, or --image-size {s} with this batch"),
         (Some(b), None) => format!("--batch-size {b} fits"),
