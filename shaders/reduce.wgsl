@@ -1,5 +1,5 @@
-// total[i] = sum over chunks of parts[chunk][i], always in the same order: the second half of sums that were split over the device. Many such
-// sums lie in the same memory.
+// total[i] = sum over chunks of parts[chunk][i], always in the same order: the second half of sums that were split over the
+// device. Many such sums lie in the same memory.
 
 struct Reduce {
     chunks: u32,

@@ -26,6 +26,9 @@ fn report_faults_in_a_line() {
             // What a shell reports of a program that SIGPIPE ended.
             std::process::exit(141);
         }
+        if std::thread::current().name() == Some(glowworm::model::COMPILING_AHEAD) {
+            return;
+        }
         // wgpu's word for a lost device, which is caught where it is waited for.
         if text.starts_with("Error in Device::poll") {
             return;

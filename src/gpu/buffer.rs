@@ -21,6 +21,11 @@ impl Buffer {
 
     /// A part of it, `bytes` from `offset` on: a multiple of 256, where any adapter lets a binding begin.
     pub fn part(&self, offset: u64, bytes: u64) -> Buffer {
+        debug_assert!(
+            offset.is_multiple_of(256) && offset + bytes <= self.bytes,
+            "{bytes} from {offset} of {}",
+            self.bytes
+        );
         Buffer { raw: self.raw.clone(), offset: self.offset + offset, bytes }
     }
 

@@ -93,8 +93,7 @@ const LEAST_WIDE: u32 = 4;
 /// Bytes of workgroup memory that the wide and the narrow kernel need.
 const LEAST_MEMORY: u32 = 24 << 10;
 
-/// Partial sums of the tile body that fill large GPUs: the pieces of a workgroup are as many as leave it so many workgroups
-/// (measured, benches/RESULTS.md).
+/// Workgroups of the tile body's kernel for the weights' gradients that fill a large GPU (measured, benches/RESULTS.md).
 const WORKGROUPS: u32 = 256;
 
 /// What the direct kernels of this body call the weights.

@@ -63,9 +63,11 @@ impl Place {
 
     /// How the partial sums become the gradient.
     fn reduce(&self) -> Option<Reduce> {
+        if self.parts.is_empty() {
+            return None;
+        }
         let [bytes, parts] = [&self.bytes, &self.parts].map(|range| range.end - range.start);
-        let reduce = Reduce::of(bytes, (parts / bytes) as u32).at(self.parts.start, self.bytes.start);
-        (parts > 0).then_some(reduce)
+        Some(Reduce::of(bytes, (parts / bytes) as u32).at(self.parts.start, self.bytes.start))
     }
 }
 
@@ -114,10 +116,10 @@ fn bundled(needs: &[Need], most: u64, most_parts: u64) -> (Vec<Place>, Vec<Need>
 }
 
 /// What the parameters of a network need, in their order.
-fn needs(gpu: &Gpu, shapes: &Shapes, in_slabs: bool) -> Vec<Need> {
+fn needs(shapes: &Shapes, in_slabs: bool) -> Vec<Need> {
     let graph = &shapes.graph;
     let of_node = |node: usize| {
-        let chunks = u64::from(shapes.chunks_on(gpu, node));
+        let chunks = u64::from(shapes.chunks(node));
         graph.parameters[graph.nodes[node].parameters.clone()].iter().map(move |parameter| {
             let kind = match Slab::of(parameter.layout) {
                 _ if !parameter.learned => Kind::Statistics,
@@ -143,7 +145,7 @@ impl Bundle {
         let rule = if let Purpose::Train(rule, _) = purpose { Some(rule) } else { None };
         let (first, second) = rule.map_or((false, false), |rule| rule.states());
         let most = gpu.max_tensor_bytes();
-        let (places, bundles) = bundled(&needs(gpu, shapes, in_slabs), most.min(MOST), most.min(MOST_PARTS));
+        let (places, bundles) = bundled(&needs(shapes, in_slabs), most.min(MOST), most.min(MOST_PARTS));
         let bundles = bundles.into_iter().map(|Need { kind, bytes, parts, .. }| {
             let when = |needed: bool, label: &str, bytes: u64| needed.then(|| gpu.buffer(label, bytes)).transpose();
             Ok(Bundle {

@@ -16,20 +16,25 @@ use crate::kernels::augment::Sample;
 /// Sides of the picture, of which the first counts that the network's layers leave something of.
 const SIDES: [u32; 4] = [16, 32, 64, 128];
 
-/// A thread that compiles, until it is done or this is dropped. It only saves time: whatever fails there is left to the first
-/// device.
+/// The name of the thread: what goes wrong on it is left to the first device, and not worth a word.
+pub const COMPILING_AHEAD: &str = "compiling ahead";
+
+/// A thread that compiles, until it is done or this is dropped. It only saves time.
 pub struct CompileAhead {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl CompileAhead {
-    /// Begins, where the adapter compiles late.
+    /// Begins, where the adapter compiles late and there is a core and a cache for it.
     pub fn of_training(gpu: &Gpu, spec: &NetworkSpec, purpose: Purpose) -> CompileAhead {
         let stop = Arc::new(AtomicBool::new(false));
         let small = SIDES.map(|side| NetworkSpec { height: side, width: side, ..spec.clone() });
         let small = small.into_iter().find(|spec| Shapes::new(spec, 1).is_ok());
-        let Some(small) = small.filter(|_| gpu.body() == Body::Lanes) else {
+        let worth = gpu.body() == Body::Lanes
+            && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
+            && std::env::var_os("MESA_SHADER_CACHE_DISABLE").is_none();
+        let Some(small) = small.filter(|_| worth) else {
             return CompileAhead { stop, thread: None };
         };
         let (name, stopped) = (gpu.summary().name.clone(), stop.clone());
@@ -39,7 +44,8 @@ impl CompileAhead {
                 let _ = run(&gpu, &small, purpose, &stopped);
             }
         };
-        CompileAhead { stop, thread: std::thread::Builder::new().spawn(compile).ok() }
+        let thread = std::thread::Builder::new().name(COMPILING_AHEAD.to_owned()).spawn(compile);
+        CompileAhead { stop, thread: thread.ok() }
     }
 }
 
@@ -47,7 +53,7 @@ impl Drop for CompileAhead {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // A driver that is still compiling must not see the process end.
+            // A driver that is still compiling had better not see the process end.
             let _ = thread.join();
         }
     }
@@ -55,6 +61,9 @@ impl Drop for CompileAhead {
 
 /// Runs every kernel of a step once, the last first.
 fn run(gpu: &Gpu, spec: &NetworkSpec, purpose: Purpose, stop: &AtomicBool) -> Result<(), ModelError> {
+    if stop.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let network = Network::stepping_in_slabs(gpu, spec, 1, purpose, &Initial::new(spec, 0))?;
     let pixels = gpu.buffer("a picture", u64::from(spec.height * spec.width * 4))?;
     network.set_batch(StepSettings::default(), &[Sample::plain(0)], &[0u32]);
@@ -71,12 +80,15 @@ fn run(gpu: &Gpu, spec: &NetworkSpec, purpose: Purpose, stop: &AtomicBool) -> Re
 
 #[cfg(test)]
 mod tests {
+    use bytemuck::Zeroable;
+
     use super::*;
+    use crate::kernels::optimizer::{Optimizer, Rule};
 
     #[test]
     fn a_step_over_a_small_picture_has_the_kernels_of_a_large_one() {
         let Ok(gpu) = Gpu::open(None) else { return };
-        let purpose = crate::training::OptimizerSettings::Adam.purpose();
+        let purpose = Purpose::Train(Rule::Adam, Optimizer::zeroed());
         let kernels = |side| {
             let spec = NetworkSpec::reference(side, side, 3);
             let network =

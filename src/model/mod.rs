@@ -27,7 +27,7 @@ mod tensor_file;
 mod weights;
 
 pub use architecture::Architecture;
-pub use compile_ahead::CompileAhead;
+pub use compile_ahead::{COMPILING_AHEAD, CompileAhead};
 pub use error::ModelError;
 pub use explanation::Target;
 pub use fitting::{Part, network_for_training};

@@ -91,12 +91,15 @@ impl Shapes {
         self
     }
 
-    /// The same with the weights' gradients summed as this adapter likes it.
+    /// The same with the weights' gradients summed as this adapter likes it: some ways leave one sum.
     pub fn for_gpu(mut self, gpu: &Gpu) -> Shapes {
         for stage in &mut self.stages {
             match stage {
                 Stage::Block(conv) => *conv = conv.for_gpu(gpu),
-                Stage::Conv(conv) => *conv = conv.for_gpu(gpu),
+                Stage::Conv(conv) => {
+                    let own = conv.for_gpu(gpu);
+                    *conv = Winograd::of(gpu, &own).map_or(own, |fast| fast.shapes());
+                }
                 _ => {}
             }
         }
@@ -130,14 +133,6 @@ impl Shapes {
             Stage::Block(conv) => conv.chunks,
             Stage::Conv(conv) => conv.chunks,
             _ => 1,
-        }
-    }
-
-    /// The same on this adapter, whose ways may leave one sum.
-    pub fn chunks_on(&self, gpu: &Gpu, node: usize) -> u32 {
-        match &self.stages[node] {
-            Stage::Conv(conv) => Winograd::of(gpu, conv).map_or(*conv, |fast| fast.shapes()).chunks,
-            _ => self.chunks(node),
         }
     }
 

@@ -8,8 +8,8 @@ use crate::gpu::{Buffer, Dispatch};
 use crate::kernels::QUAD;
 use crate::kernels::dense::Dense;
 
-/// Bytes of a slab of weights at most, unless sixteen quads of inputs have more. Enough to fill a large GPU: with 8 MiB, it
-/// took twice as long.
+/// Bytes of a slab of weights at most, unless sixteen quads of inputs have more. Enough to fill a large GPU
+/// (benches/RESULTS.md).
 const SLAB: u64 = 32 << 20;
 /// Quads of a slab are a multiple of this, so that all parts of buffers begin where a binding may begin.
 const ALIGNED: u64 = 16;

@@ -310,7 +310,9 @@ fn forward_and_gradients_are_exact_on_whole_numbers_and_close_on_others() {
                 let data = Data::new(&p, &mut random, exact);
                 check_forward(&gpu, &p, &data, exact);
                 check_backward(&gpu, &p, &data, exact);
-                check_backward_weights(&gpu.with_workgroup_memory(16 << 10), &p, &data, exact);
+                if gpu.body() == Body::Tiles {
+                    check_backward_weights(&gpu.with_workgroup_memory(16 << 10), &p, &data, exact);
+                }
             }
         }
     }

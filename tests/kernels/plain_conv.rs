@@ -89,6 +89,9 @@ impl Problem {
             // More pixels than a workgroup has, and rows longer than it.
             Problem { images: 3, ..p(20, 3, 4, 4) },
             p(3, 300, 4, 4),
+            // Pixels enough for blocks of several quads on a large GPU, forward and back.
+            Problem { kernel: 1, ..p(256, 256, 8, 20) },
+            Problem { kernel: 1, ..p(256, 256, 20, 8) },
             // Groups, and a kernel a channel.
             Problem { groups: 2, ..p(6, 5, 8, 8) },
             Problem { groups: 3, stride: 2, ..p(6, 5, 36, 60) },
@@ -426,7 +429,13 @@ fn broken_kernels_are_caught() {
     let depthwise = Problem { groups: 8, inputs: 8, outputs: 8, ..p };
     let mut random = Random::new(4);
     let (data, depthwise_data) = (Data::new(&p, &mut random, true), Data::new(&depthwise, &mut random, true));
+    let wide = Problem { kernel: 1, height: 256, width: 256, inputs: 8, outputs: 20, ..PLAIN };
+    let wide_data = Data::new(&wide, &mut random, true);
     for gpu in bodies() {
+        if gpu.body() == Body::Tiles {
+            let broken = gpu.with_edit("columns(k * 16u + 8u", "columns(k * 16u + 4u");
+            assert_caught("wide", AssertUnwindSafe(|| check_forward(&broken, &wide, &wide_data, true)));
+        }
         // A tap that reads the wrong column, a phase that reads elsewhere, and a pixel that another stands in for.
         let broken = gpu.with_edit("w.width + tap.y, inside", "w.width + max(tap.y, 1u), inside");
         assert_caught("forward", AssertUnwindSafe(|| check_forward(&broken, &p, &data, true)));

@@ -1,14 +1,14 @@
 // A workgroup sums the gradients of the weights from `inputs` quads of input channels to 8 quads of output channels over a
-// chunk of pieces of the pictures, 16 pixels wide. The pixels of a piece are shared out among `parts`, each two rows high and
-// as wide as the piece, or a half or quarter of it. An invocation owns the three taps of one row of the filter, from one
-// quad of inputs to two quads of outputs, over the pixels of its part. Dense sums: picking out the one in four gradients
-// that is not zero takes a GPU more instructions than the multiply-adds that it saves.
+// chunk of pieces of the pictures, 16 pixels wide. The pixels of a piece are shared out among `parts`, two rows high, of which
+// `parts_across` lie beside each other. An invocation owns the three taps of one row of the filter, from one quad of inputs to
+// two quads of outputs, over the pixels of its part. Dense sums: picking out the one in four gradients that is not zero takes a
+// GPU more instructions than the multiply-adds that it saves.
 //
-// Of this file and weights/wide.wgsl or weights/narrow.wgsl, which says what a workgroup takes.
+// One of weights/wide.wgsl, weights/narrow.wgsl and weights/small.wgsl says what a workgroup takes.
 
 const outputs = 8u;
 const invocations = inputs * parts * 12u;
-const rows = 2u * parts / halvings;      // of a piece
+const rows = 2u * parts / parts_across;      // of a piece
 const columns = 16u;
 const row_pitch = columns + 2u;
 const x_pitch = (rows + 2u) * row_pitch + 1u;    // the odd quad spares neighbours from meeting in one bank
@@ -54,13 +54,13 @@ fn backward_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
         load_z(index, image, first_out, top / 2u, left / 2u);
         workgroupBarrier();
         for (var i = 0u; i < 2u; i++) {
-            let row = part / halvings * 2u + i;
-            let first = part % halvings * (columns / halvings);
+            let row = part / parts_across * 2u + i;
+            let first = part % parts_across * (columns / parts_across);
             let start = in * x_pitch + (row + filter_row) * row_pitch + first;
             let z = pair * 2u * z_pitch + row * columns + first;
             var a = x_tile[start];
             var b = x_tile[start + 1u];
-            for (var column = 0u; column < columns / halvings; column += 2u) {
+            for (var column = 0u; column < columns / parts_across; column += 2u) {
                 let c = x_tile[start + column + 2u];
                 let d = x_tile[start + column + 3u];
                 sums.low = add_pixel(sums.low, a, b, c, z_tile[z + column]);
@@ -105,14 +105,19 @@ fn add_parts(r: Row, index: u32) -> Row {
 }
 
 fn add_part(m: mat4x4<f32>, index: u32) -> mat4x4<f32> {
+    return mat4x4(add_column(m[0], index), add_column(m[1], index), add_column(m[2], index), add_column(m[3], index));
+}
+
+// A column at a time: more of all invocations would not fit where dz was.
+const_assert invocations <= outputs * z_pitch;
+
+fn add_column(own: vec4<f32>, index: u32) -> vec4<f32> {
     workgroupBarrier();
-    for (var i = 0u; i < 4u; i++) {
-        z_tile[index * 4u + i] = m[i];
-    }
+    z_tile[index] = own;
     workgroupBarrier();
-    var sum = m;
+    var sum = own;
     for (var at = index + invocations / parts; at < invocations; at += invocations / parts) {
-        sum += mat4x4(z_tile[at * 4u], z_tile[at * 4u + 1u], z_tile[at * 4u + 2u], z_tile[at * 4u + 3u]);
+        sum += z_tile[at];
     }
     return sum;
 }

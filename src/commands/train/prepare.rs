@@ -35,7 +35,7 @@ pub(super) struct Prepared {
     pub report: Option<CheckReport>,
     /// Pictures that are left out.
     excluded: ExcludeList,
-    /// Compiles kernels until the first step has them.
+    /// Compiles kernels, while pictures are decoded and the first step begins.
     _ahead: CompileAhead,
 }
 
@@ -51,8 +51,8 @@ impl Prepared {
         output: Output,
         say: &Say,
     ) -> Result<Prepared, CommandError> {
-        let ahead = CompileAhead::of_training(gpu, &settings.network, settings.recipe.optimizer.purpose());
         let network = lay(gpu, &settings, start.as_deref(), args.fit)?;
+        let ahead = CompileAhead::of_training(gpu, &settings.network, settings.recipe.optimizer.purpose());
         say.line(format_args!("network  {}", settings.network_in_a_line()));
         if let Some(last) = network.last_frozen() {
             say.line(format_args!("frozen   all layers up to {last} keep their weights"));

@@ -1,4 +1,4 @@
 // Eight quads of inputs at a time; pieces of 4 rows.
 const inputs = 8u;
 const parts = 2u;
-const halvings = 1u;
+const parts_across = 1u;
