@@ -205,6 +205,14 @@ impl Conv {
         u64::from(planes) * u64::from(self.height) * u64::from(self.width) * 9 * channels
     }
 
+    /// Rows of the gradient that the grid of [`Conv::backward_data`] takes.
+    pub fn most_rows(&self, gpu: &Gpu) -> u32 {
+        match gpu.body() {
+            Body::Tiles => 65_535 / self.in_quads.div_ceil(4),
+            Body::Lanes => u32::MAX,
+        }
+    }
+
     /// y and code from x. The weights lie where this body reads quads fastest.
     ///
     /// # Errors

@@ -290,7 +290,14 @@ pub fn fitting_points(gpu: &Gpu, spec: &NetworkSpec, target: Target, wanted: u32
         let bytes = values.map(|value| shapes.value_bytes(value).max(shapes.gradient_bytes(value)));
         Ok(bytes.max().unwrap_or(0))
     };
-    for batch in (1..=wanted).rev() {
+    // Of many classes, a batch has more rows of gradients than the grids of convolutions take.
+    let shapes = Shapes::new(spec, 1)?;
+    let rows = shapes.stages.iter().filter_map(|stage| match stage {
+        Stage::Block(conv) => Some(conv.most_rows(gpu)),
+        _ => None,
+    });
+    let most = rows.min().map_or(wanted, |rows| wanted.min(rows / outputs.max(1)));
+    for batch in (1..=most).rev() {
         if largest(batch)? <= limit {
             return Ok(batch);
         }
@@ -302,4 +309,21 @@ pub fn fitting_points(gpu: &Gpu, spec: &NetworkSpec, target: Target, wanted: u32
         adapter: gpu.summary().name.clone(),
         advice: "use a smaller --image-size or another adapter".to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Body;
+
+    #[test]
+    fn points_of_many_classes_are_as_many_as_a_grid_takes() {
+        let Ok(gpu) = Gpu::open(None) else { return };
+        let gpu = gpu.with_body(Body::Tiles);
+        // Four blocks of inputs in the last convolution.
+        let spec = NetworkSpec::reference(16, 16, 1001);
+        assert_eq!(fitting_points(&gpu, &spec, Target::Probability, 32).expect("it fits"), 16);
+        let few = NetworkSpec::reference(16, 16, 3);
+        assert_eq!(fitting_points(&gpu, &few, Target::Probability, 32).expect("it fits"), 32);
+    }
 }
