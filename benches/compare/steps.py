@@ -184,7 +184,7 @@ def compare(side):
         for name in rounds[0][1]:
             theirs = [of[name][index] for _, of in rounds]
             ratio = statistics.median(a / b for a, b in zip(ours, theirs))
-            figures = f"{statistics.median(ours):.1f} | {statistics.median(theirs):.1f} | {ratio:.2f}"
+            figures = f"{statistics.median(ours):.2f} | {statistics.median(theirs):.2f} | {ratio:.2f}"
             print(f"| {what}, {side}×{side} | {name} | {figures} |", flush=True)
 
 

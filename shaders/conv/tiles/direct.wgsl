@@ -1,6 +1,6 @@
 // A workgroup owns 16x16 pixels, and 8 quads of channels forward, 4 of them backward, where more workgroups pay: each
-// invocation the 2x2 pixels of one pool window, for two quads, or for the only one. x (or dz) and the weights of one quad of the sum at a time pass
-// through workgroup memory. Sums that are indexed by a variable would not stay in registers: nothing here is.
+// invocation the 2x2 pixels of one pool window, for two quads, or for the only one. x (or dz) and the weights of one quad of
+// the sum at a time pass through workgroup memory. No sum is indexed by a variable: it would not stay in registers.
 
 const side = 18u;       // 16 pixels and the border of the convolution
 const forward_quads = 8u;
